@@ -1,0 +1,178 @@
+"""The settings of an installation: config.toml, then environment (``RELAY_MAIL__PASSWORD`` for ``[mail] password``).
+
+Paths in the file are meant from its own folder.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from relay.domain.languages import Language
+
+CONFIG_NAME: Final = "config.toml"
+CONFIG_VARIABLE: Final = "RELAY_CONFIG"
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the message names file and key."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Site(_Section):
+    """What the group is called and where its sites are found."""
+
+    name: str = "Prison mail relay"
+    desk_url: str = "http://127.0.0.1:8080"
+    office_url: str = "http://127.0.0.1:8081"
+    language: Language = "en"
+    return_address: tuple[str, ...] = ()
+
+
+class Listen(_Section):
+    """Where a site listens."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=0, ge=0, le=65535)
+
+
+class StoreSettings(_Section):
+    """Where rows and blobs are kept."""
+
+    database: str = "sqlite+aiosqlite:///relay.db"
+    blobs: str = "blobs"
+
+
+class Keys(_Section):
+    """Where the key files are."""
+
+    folder: Path = Path("keys")
+
+
+class Mail(_Section):
+    """How mails leave."""
+
+    sender: str = "relay@localhost"
+    host: str = "127.0.0.1"
+    port: int = Field(default=25, ge=1, le=65535)
+    username: str = ""
+    password: str = ""
+    tls: Literal["none", "starttls", "tls"] = "none"
+    attempts: int = Field(default=12, ge=1)
+
+
+class LetterSettings(_Section):
+    """Limits of what a sender may send."""
+
+    max_characters: int = Field(default=12000, ge=1)
+    confirmations_without_mail_per_hour: int = Field(default=30, ge=0)
+    days_to_confirm: int = Field(default=7, ge=1)
+
+
+class ScanSettings(_Section):
+    """Limits of what the scanner takes in."""
+
+    max_megabytes: int = Field(default=200, ge=1)
+    max_pages: int = Field(default=1000, ge=1)
+    max_megapixels: int = Field(default=120, ge=1)
+    seconds_per_file: int = Field(default=600, ge=1)
+
+
+class Settings(BaseSettings):
+    """All settings. Unknown keys are refused."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="RELAY_", env_nested_delimiter="__", env_nested_max_split=1
+    )
+
+    site: Site = Site()
+    desk: Listen = Listen(port=8080)
+    office: Listen = Listen(port=8081)
+    store: StoreSettings = StoreSettings()
+    keys: Keys = Keys()
+    mail: Mail = Mail()
+    letter: LetterSettings = LetterSettings()
+    scan: ScanSettings = ScanSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file; there are no other sources."""
+        del settings_cls, dotenv_settings, file_secret_settings
+        return env_settings, init_settings
+
+
+class Installation:
+    """One installation: the folder of its config file, and its settings."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        """Take the folder from which relative paths are meant."""
+        self.folder = folder.resolve()
+        self.settings = settings
+
+    @property
+    def config(self) -> Path:
+        """The config file."""
+        return self.folder / CONFIG_NAME
+
+    @property
+    def keys(self) -> Path:
+        """The folder of the key files."""
+        return self.folder / self.settings.keys.folder
+
+    @property
+    def runtime(self) -> Path:
+        """The folder of what running processes hold: their locks."""
+        return self.folder / "run"
+
+    @property
+    def database(self) -> str:
+        """The database URL, with the path of a SQLite file made absolute."""
+        url, sqlite = self.settings.store.database, "sqlite+aiosqlite:///"
+        return sqlite + str(self.folder / url.removeprefix(sqlite)) if url.startswith(sqlite) else url
+
+    @property
+    def blobs(self) -> str:
+        """The folder of the blobs, absolute, or the URL of an S3-compatible store."""
+        blobs = self.settings.store.blobs
+        return blobs if "://" in blobs else str(self.folder / blobs)
+
+
+def find_config(given: Path | None) -> Path:
+    """The config file: the given one, or what RELAY_CONFIG names, or ./config.toml."""
+    return given or Path(os.environ.get(CONFIG_VARIABLE) or CONFIG_NAME)
+
+
+def load(path: Path) -> Installation:
+    """Read an installation's settings. Raises ConfigError that names the key which is wrong."""
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist. `relay init FOLDER` makes an installation.") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    try:
+        return Installation(path.resolve().parent, Settings(**values))
+    except ValidationError as error:
+        raise ConfigError(
+            f"{path}: " + "; ".join(_complaint(e["type"], e["loc"], e["msg"]) for e in error.errors())
+        ) from None
+
+
+def _complaint(kind: str, place: tuple[int | str, ...], message: str) -> str:
+    key = ".".join(str(step) for step in place)
+    return f"unknown key {key}" if kind == "extra_forbidden" else f"{key}: {message}"

@@ -1,0 +1,200 @@
+"""Prisoners and facilities, and the CSV in which they are imported and exported.
+
+One row is one prisoner with the facility, so that a list can be kept in any spreadsheet. Rows of the same facility
+slug have to say the same about the facility.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from relay.domain.languages import Language
+
+SLUG: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+class PrisonerState(StrEnum):
+    """Whether a prisoner can be written to."""
+
+    ACTIVE = "active"
+    MOVED = "moved"
+    RELEASED = "released"
+    DO_NOT_WRITE = "do_not_write"
+
+
+def _one_line(value: object) -> object:
+    return " ".join(value.split()) if isinstance(value, str) else value
+
+
+def _lines(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return "\n".join(line for line in (" ".join(part.split()) for part in re.split(r"[\n;]", value)) if line)
+
+
+def _empty_is_none(value: object) -> object:
+    return None if value == "" else value
+
+
+Line = Annotated[str, BeforeValidator(_one_line), Field(min_length=1, max_length=200)]
+Address = Annotated[str, BeforeValidator(_lines), Field(max_length=1000)]
+Slug = Annotated[str, Field(pattern=rf"\A{SLUG.pattern}\Z", max_length=80)]
+
+
+class Facility(BaseModel):
+    """A place where prisoners are held. Addresses are lines; in a CSV a semicolon also ends a line."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    slug: Slug
+    name: Line
+    country: Annotated[str, Field(pattern=r"\A[A-Z]{2}\Z")]
+    """ISO 3166-1, two letters."""
+    address: Annotated[Address, Field(min_length=1)]
+    return_address: Address = ""
+    """Where reply sheets go back to; empty where the installation's own address counts."""
+
+
+class Prisoner(BaseModel):
+    """Somebody who can be written to."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    slug: Slug
+    name: Line
+    birth_year: Annotated[int | None, BeforeValidator(_empty_is_none), Field(ge=1900, le=2100)] = None
+    language: Language
+    """The language of the reply sheet."""
+    state: PrisonerState = PrisonerState.ACTIVE
+
+
+COLUMNS: Final = tuple(f"prisoner_{name}" for name in Prisoner.model_fields) + tuple(
+    f"facility_{name}" for name in Facility.model_fields
+)
+REQUIRED: Final = tuple(
+    f"{prefix}_{name}"
+    for prefix, model in (("prisoner", Prisoner), ("facility", Facility))
+    for name, column in model.model_fields.items()
+    if column.is_required()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A prisoner and the facility."""
+
+    prisoner: Prisoner
+    facility: Facility
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that cannot be taken, and all that is wrong with it. As in a spreadsheet, the head is row 1."""
+
+    row: int
+    reasons: tuple[str, ...]
+
+
+@dataclass
+class DirectoryFile:
+    """What a CSV holds."""
+
+    entries: list[Entry] = field(default_factory=list)
+    bad: list[BadRow] = field(default_factory=list)
+
+
+class DirectoryFileError(ValueError):
+    """The file as a whole cannot be read."""
+
+
+def read_csv(text: str) -> DirectoryFile:
+    """Read a directory. Good rows are taken whatever the others say; each bad row comes with its reasons.
+
+    Raises DirectoryFileError where the head lacks columns or has unknown ones.
+    """
+    rows = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")), restkey="", strict=True)
+    result = DirectoryFile()
+    try:
+        head = [name.strip() for name in rows.fieldnames or []]
+        rows.fieldnames = head
+        if missing := [name for name in REQUIRED if name not in head]:
+            raise DirectoryFileError(f"the first row lacks the columns {', '.join(missing)}")
+        if unknown := [name for name in head if name not in COLUMNS]:
+            raise DirectoryFileError(f"the first row has unknown columns: {', '.join(unknown)}")
+        facilities: dict[str, Facility] = {}
+        prisoners: set[str] = set()
+        for number, row in enumerate(rows, start=2):
+            entry, reasons = _entry(row)
+            if entry is not None:
+                if facilities.setdefault(entry.facility.slug, entry.facility) != entry.facility:
+                    reasons.append(f"facility {entry.facility.slug}: an earlier row says something else about it")
+                if entry.prisoner.slug in prisoners:
+                    reasons.append(f"prisoner {entry.prisoner.slug}: an earlier row has this slug already")
+                prisoners.add(entry.prisoner.slug)
+            if entry is None or reasons:
+                result.bad.append(BadRow(number, tuple(reasons)))
+            else:
+                result.entries.append(entry)
+    except csv.Error as error:
+        raise DirectoryFileError(f"line {rows.line_num} is no CSV: {error}") from error
+    return result
+
+
+def _entry(row: dict[str, str | None]) -> tuple[Entry | None, list[str]]:
+    reasons: list[str] = []
+    if "" in row:
+        return None, ["more cells than columns"]
+    if None in row.values():
+        return None, ["fewer cells than columns"]
+    made: dict[str, BaseModel] = {}
+    for prefix, model in (("prisoner", Prisoner), ("facility", Facility)):
+        values = {
+            name.removeprefix(f"{prefix}_"): _plain(value or "")
+            for name, value in row.items()
+            if name.startswith(f"{prefix}_")
+        }
+        # An empty cell means what a missing column means.
+        optional = {name for name, column in model.model_fields.items() if not column.is_required()}
+        try:
+            made[prefix] = model.model_validate({k: v for k, v in values.items() if v or k not in optional})
+        except ValidationError as error:
+            reasons += [f"{prefix}_{problem['loc'][0]}: {problem['msg']}" for problem in error.errors()]
+    if reasons:
+        return None, reasons
+    prisoner, facility = made["prisoner"], made["facility"]
+    assert isinstance(prisoner, Prisoner)
+    assert isinstance(facility, Facility)
+    return Entry(prisoner, facility), []
+
+
+def _plain(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell.strip()
+
+
+def write_csv(entries: Iterable[Entry]) -> str:
+    """The CSV that `read_csv` reads. A cell that a spreadsheet would take for a formula gets an apostrophe."""
+    out = io.StringIO()
+    rows = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    rows.writeheader()
+    for entry in entries:
+        values = {f"prisoner_{name}": value for name, value in entry.prisoner.model_dump(mode="json").items()}
+        values |= {f"facility_{name}": value for name, value in entry.facility.model_dump(mode="json").items()}
+        cells = {name: "" if value is None else str(value) for name, value in values.items()}
+        rows.writerow({name: f"'{cell}" if cell.startswith(_FORMULA) else cell for name, cell in cells.items()})
+    return out.getvalue()
+
+
+def slug_of(name: str) -> str:
+    """A slug from a name in Latin letters; empty where nothing of it is left."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return "-".join(re.findall(r"[a-z0-9]+", plain))[:80].strip("-")

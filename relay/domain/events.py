@@ -1,0 +1,42 @@
+"""Events: who did what with a record and when, chained by hash so that none can be changed or dropped unseen."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Final
+
+FIRST: Final = "0" * 64
+"""What the first event of a record names as the hash before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One step in a record's life. It carries no content: `reason` is a code."""
+
+    record: str
+    record_id: str
+    number: int
+    """Counted from 1 in each record."""
+    at: datetime.datetime
+    actor: str
+    source: str | None
+    target: str
+    reason: str | None
+
+    def hash(self, before: str) -> str:
+        """The SHA-256 of this event and the hash before it, in hexadecimal."""
+        fields = [
+            before,
+            self.record,
+            self.record_id,
+            self.number,
+            self.at.astimezone(datetime.UTC).isoformat(timespec="microseconds"),
+            self.actor,
+            self.source,
+            self.target,
+            self.reason,
+        ]
+        return hashlib.sha256(json.dumps(fields, ensure_ascii=True).encode()).hexdigest()

@@ -1,0 +1,209 @@
+"""The lives of letters, batches, scans, pages and replies: states, allowed transitions, who may make them, and what
+the sender is told.
+
+`relay.store.transitions.move` is the only place that applies them. What this table lacks cannot happen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+def _(sentence: str) -> str:
+    """Mark a sentence for the catalogues; it is translated where it is shown."""
+    return sentence
+
+
+class Record(StrEnum):
+    """What has a life of its own."""
+
+    LETTER = "letter"
+    BATCH = "batch"
+    SCAN = "scan"
+    PAGE = "page"
+    REPLY = "reply"
+
+
+class LetterState(StrEnum):
+    """Where a letter is."""
+
+    UNCONFIRMED = "unconfirmed"
+    QUEUED = "queued"
+    CHANGES_REQUESTED = "changes_requested"
+    REFUSED = "refused"
+    APPROVED = "approved"
+    PRINTED = "printed"
+    POSTED = "posted"
+    DELIVERED = "delivered"
+    WITHDRAWN = "withdrawn"
+    HELD = "held"
+    RETURNED = "returned"
+    EXPIRED = "expired"
+
+
+class BatchState(StrEnum):
+    """Where a batch is."""
+
+    OPEN = "open"
+    RENDERED = "rendered"
+    PRINTED = "printed"
+    POSTED = "posted"
+
+
+class ScanState(StrEnum):
+    """Where a received file is."""
+
+    RECEIVED = "received"
+    SPLIT = "split"
+    REJECTED = "rejected"
+
+
+class PageState(StrEnum):
+    """Where one page of a scan is."""
+
+    WAITING = "waiting"
+    PLACED = "placed"
+    UNMATCHED = "unmatched"
+    HELD = "held"
+    VOID = "void"
+
+
+class ReplyState(StrEnum):
+    """Where a reply is. Released means: in the sender's inbox."""
+
+    OPEN = "open"
+    CHECKED = "checked"
+    RELEASED = "released"
+    HELD = "held"
+    VOID = "void"
+
+
+State = LetterState | BatchState | ScanState | PageState | ReplyState
+
+
+class Who(StrEnum):
+    """The kinds of actors."""
+
+    SENDER = "sender"
+    VOLUNTEER = "volunteer"
+    WORKER = "worker"
+
+
+class MailKind(StrEnum):
+    """The mails that a sender gets."""
+
+    CONFIRM = "confirm"
+    QUEUED = "queued"
+    REFUSED = "refused"
+    POSTED = "posted"
+    REPLY = "reply"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who did something; `id` names the volunteer."""
+
+    who: Who
+    id: str = ""
+
+    def __str__(self) -> str:
+        """As it stands in the events: ``volunteer:anna`` or ``worker``."""
+        return f"{self.who}:{self.id}" if self.id else str(self.who)
+
+
+SENDER: Final = Actor(Who.SENDER)
+WORKER: Final = Actor(Who.WORKER)
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One allowed step. `source` is None where the record comes into being; `mail` goes to the sender with it."""
+
+    record: Record
+    source: State | None
+    target: State
+    by: frozenset[Who]
+    mail: MailKind | None = None
+
+
+def _table() -> dict[tuple[Record, State | None, State], Transition]:
+    sender, volunteer, worker = (frozenset({who}) for who in (Who.SENDER, Who.VOLUNTEER, Who.WORKER))
+    letter, batch, scan, page, reply = LetterState, BatchState, ScanState, PageState, ReplyState
+    rows: list[tuple[Record, State | None, State, frozenset[Who], MailKind | None]] = [
+        (Record.LETTER, None, letter.UNCONFIRMED, sender, None),
+        (Record.LETTER, letter.UNCONFIRMED, letter.QUEUED, sender, MailKind.QUEUED),
+        (Record.LETTER, letter.UNCONFIRMED, letter.EXPIRED, worker, None),
+        (Record.LETTER, letter.QUEUED, letter.APPROVED, volunteer, None),
+        (Record.LETTER, letter.QUEUED, letter.REFUSED, volunteer, MailKind.REFUSED),
+        (Record.LETTER, letter.QUEUED, letter.HELD, volunteer | worker, None),
+        (Record.LETTER, letter.APPROVED, letter.HELD, volunteer | worker, None),
+        (Record.LETTER, letter.HELD, letter.QUEUED, volunteer, None),
+        (Record.LETTER, letter.APPROVED, letter.PRINTED, volunteer, None),
+        (Record.LETTER, letter.PRINTED, letter.POSTED, volunteer, MailKind.POSTED),
+        (Record.LETTER, letter.POSTED, letter.DELIVERED, volunteer | worker, None),
+        # A reply proves the delivery, also where the volunteer forgot to mark the batch.
+        (Record.LETTER, letter.APPROVED, letter.DELIVERED, worker | volunteer, None),
+        (Record.LETTER, letter.PRINTED, letter.DELIVERED, worker | volunteer, None),
+        *((Record.LETTER, state, letter.WITHDRAWN, sender, None) for state in WITHDRAWABLE),
+        (Record.BATCH, None, batch.OPEN, volunteer, None),
+        (Record.BATCH, batch.OPEN, batch.RENDERED, worker, None),
+        (Record.BATCH, batch.RENDERED, batch.PRINTED, volunteer, None),
+        (Record.BATCH, batch.PRINTED, batch.POSTED, volunteer, None),
+        (Record.SCAN, None, scan.RECEIVED, volunteer | worker, None),
+        (Record.SCAN, scan.RECEIVED, scan.SPLIT, worker, None),
+        (Record.SCAN, scan.RECEIVED, scan.REJECTED, worker, None),
+        (Record.PAGE, None, page.WAITING, worker, None),
+        *((Record.PAGE, page.WAITING, state, worker, None) for state in (page.PLACED, page.UNMATCHED, page.HELD)),
+        *((Record.PAGE, state, page.PLACED, volunteer, None) for state in (page.UNMATCHED, page.HELD)),
+        *((Record.PAGE, state, page.VOID, volunteer, None) for state in (page.UNMATCHED, page.HELD)),
+        (Record.REPLY, None, reply.OPEN, volunteer | worker, None),
+        (Record.REPLY, reply.OPEN, reply.CHECKED, volunteer | worker, None),
+        (Record.REPLY, reply.CHECKED, reply.RELEASED, worker, MailKind.REPLY),
+    ]
+    return {(row[0], row[1], row[2]): Transition(*row) for row in rows}
+
+
+WITHDRAWABLE: Final = (
+    LetterState.UNCONFIRMED,
+    LetterState.QUEUED,
+    LetterState.CHANGES_REQUESTED,
+    LetterState.APPROVED,
+    LetterState.HELD,
+)
+"""States in which the sender may take a letter back; an approved one only while its batch is not rendered."""
+
+TRANSITIONS: Final = _table()
+
+SENTENCES: Final[dict[LetterState, str]] = {
+    LetterState.UNCONFIRMED: _("Waiting for your confirmation. We do nothing with this letter before that."),
+    LetterState.QUEUED: _("Confirmed. A volunteer will read it before it is printed."),
+    LetterState.CHANGES_REQUESTED: _("A volunteer asks you to change something. The reason is below."),
+    LetterState.REFUSED: _("A volunteer could not accept this letter. The reason is below."),
+    LetterState.APPROVED: _("Read and accepted. It will be printed next."),
+    LetterState.PRINTED: _("Printed. It will be posted next."),
+    LetterState.POSTED: _("On its way to the prison."),
+    LetterState.DELIVERED: _("Delivered."),
+    LetterState.WITHDRAWN: _("You took this letter back. It will not be sent."),
+    LetterState.HELD: _("Stopped for now: the address has to be checked. A volunteer is looking into it."),
+    LetterState.RETURNED: _("The post brought this letter back."),
+    LetterState.EXPIRED: _("This letter was never confirmed and has been deleted."),
+}
+"""What the sender reads about a letter in each state."""
+
+
+class ForbiddenTransitionError(Exception):
+    """A step that the table lacks, or that this actor may not make."""
+
+    def __init__(self, record: Record, source: str | None, target: str, who: Who) -> None:
+        """Name the step and the actor in the message."""
+        super().__init__(f"a {record} cannot go from {source or 'nothing'} to {target} by a {who}")
+
+
+def transition(record: Record, source: State | None, target: State, who: Who) -> Transition:
+    """The transition from the table. Raises ForbiddenTransitionError where there is none or `who` may not make it."""
+    found = TRANSITIONS.get((record, source, target))
+    if found is None or who not in found.by:
+        raise ForbiddenTransitionError(record, source, target, who)
+    return found

@@ -1,0 +1,97 @@
+"""Checkpoints over the events, and their verification."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from relay.domain.events import FIRST, Event
+from relay.store.tables import checkpoints, events
+from relay.store.transitions import TABLES
+
+
+def _head(before: str, hashes: list[str]) -> str:
+    return hashlib.sha256("\n".join([before, *hashes]).encode()).hexdigest()
+
+
+async def add_checkpoint(connection: AsyncConnection, at: datetime.datetime) -> str | None:
+    """Chain the events that no checkpoint has yet. Returns the new head, or None where there are none."""
+    fresh = (
+        await connection.execute(
+            sa.select(events.c.id, events.c.hash).where(events.c.checkpoint_id.is_(None)).order_by(events.c.id)
+        )
+    ).all()
+    if not fresh:
+        return None
+    before = (
+        await connection.execute(sa.select(checkpoints.c.head).order_by(checkpoints.c.id.desc()).limit(1))
+    ).scalar_one_or_none()
+    head = _head(before or FIRST, [row.hash for row in fresh])
+    number = (
+        await connection.execute(sa.insert(checkpoints).values(at=at, head=head).returning(checkpoints.c.id))
+    ).scalar_one()
+    await connection.execute(
+        sa.update(events)
+        .where(events.c.checkpoint_id.is_(None), events.c.id <= fresh[-1].id)
+        .values(checkpoint_id=number)
+    )
+    return head
+
+
+@dataclass
+class Audit:
+    """What the verification found."""
+
+    events: int = 0
+    records: int = 0
+    tail: int = 0
+    """Events that no checkpoint holds yet."""
+    faults: list[str] = field(default_factory=list)
+
+
+async def verify(connection: AsyncConnection) -> Audit:
+    """Walk the chain of each record and of the checkpoints, and compare the last events with the states."""
+    audit = Audit()
+    await _verify_records(connection, audit)
+    await _verify_checkpoints(connection, audit)
+    return audit
+
+
+async def _verify_records(connection: AsyncConnection, audit: Audit) -> None:
+    states: dict[tuple[str, str], str] = {}
+    for record, table in TABLES.items():
+        for row in await connection.execute(sa.select(table.c.id, table.c.state)):
+            states[record, row.id] = row.state
+    last: dict[tuple[str, str], tuple[int, str, str]] = {}
+    rows = await connection.stream(sa.select(events).order_by(events.c.record, events.c.record_id, events.c.number))
+    async for row in rows:
+        audit.events += 1
+        name = (row.record, row.record_id)
+        number, state, before = last.get(name, (0, None, FIRST))
+        event = Event(row.record, row.record_id, row.number, row.at, row.actor, row.source, row.target, row.reason)
+        if (row.number, row.source, row.hash) != (number + 1, state, event.hash(before)):
+            audit.faults.append(f"{row.record} {row.record_id}: event {row.number} does not follow the one before it")
+        last[name] = (row.number, row.target, row.hash)
+    audit.records = len(last)
+    for name in sorted(states.keys() | last.keys()):
+        told = last[name][1] if name in last else None
+        if states.get(name) != told:
+            audit.faults.append(
+                f"{name[0]} {name[1]}: the state is {states.get(name) or 'missing'}, the events say {told or 'nothing'}"
+            )
+
+
+async def _verify_checkpoints(connection: AsyncConnection, audit: Audit) -> None:
+    hashes: dict[int | None, list[str]] = {}
+    for row in await connection.execute(sa.select(events.c.checkpoint_id, events.c.hash).order_by(events.c.id)):
+        hashes.setdefault(row.checkpoint_id, []).append(row.hash)
+    audit.tail = len(hashes.get(None, []))
+    before = FIRST
+    for row in await connection.execute(sa.select(checkpoints).order_by(checkpoints.c.id)):
+        if _head(before, hashes.get(row.id, [])) != row.head:
+            audit.faults.append(f"checkpoint {row.id} of {row.at:%Y-%m-%d}: its events were changed or removed")
+        before = row.head

@@ -1,0 +1,73 @@
+"""Blobs: scans, pictures and PDFs, sealed in chunks and kept in a folder or an S3-compatible store."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import obstore
+from obstore.store import LocalStore, ObjectStore, from_url
+
+from relay.sealing import CHUNK, ContentKey
+from relay.store.database import new_id
+
+
+class BlobMissingError(Exception):
+    """A row names a blob that the store does not have."""
+
+
+class Blobs:
+    """The store of the blobs. A blob is durable when `put` returns, before any row names it."""
+
+    def __init__(self, location: str) -> None:
+        """Open a folder, which is made if need be, or the URL of an object store."""
+        self._folder: Final = None if "://" in location else Path(location)
+        self._store: Final[ObjectStore] = (
+            from_url(location) if self._folder is None else LocalStore(self._folder, mkdir=True)
+        )
+
+    async def put(self, plain: AsyncIterator[bytes], key: ContentKey) -> str:
+        """Seal a stream under the record's key and store it. Returns the id of the new blob."""
+        blob_id = new_id()
+        await obstore.put_async(self._store, _path(blob_id), key.encrypt_chunks(plain, blob_id))
+        if self._folder is not None:
+            await asyncio.to_thread(_sync, self._folder, _path(blob_id))
+        return blob_id
+
+    async def put_bytes(self, plain: bytes, key: ContentKey) -> str:
+        """Seal bytes and store them. Returns the id of the new blob."""
+        return await self.put(_pieces(plain), key)
+
+    async def get(self, blob_id: str, key: ContentKey) -> AsyncIterator[bytes]:
+        """The plain bytes of a blob, chunk by chunk. Raises BlobMissingError and SealBrokenError."""
+        try:
+            found = await obstore.get_async(self._store, _path(blob_id))
+        except FileNotFoundError:
+            raise BlobMissingError(f"the blob {blob_id} is gone") from None
+        async for chunk in key.decrypt_chunks(found.stream(CHUNK), blob_id):
+            yield chunk
+
+    async def get_bytes(self, blob_id: str, key: ContentKey) -> bytes:
+        """The plain bytes of a blob. Raises BlobMissingError and SealBrokenError."""
+        return b"".join([chunk async for chunk in self.get(blob_id, key)])
+
+
+def _path(blob_id: str) -> str:
+    return f"{blob_id[:2]}/{blob_id}"
+
+
+async def _pieces(plain: bytes) -> AsyncIterator[bytes]:
+    yield plain
+
+
+def _sync(folder: Path, path: str) -> None:
+    # The local store renames a finished file into place and syncs nothing: a power cut could take it back.
+    for place in (folder / path, (folder / path).parent, folder):
+        handle = os.open(place, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,87 @@
+"""Connections: readers that never wait, and one writer at a time."""
+
+from __future__ import annotations
+
+import datetime
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+Clock = Callable[[], datetime.datetime]
+
+BUSY_SECONDS: Final = 30
+"""How long a process waits for another one that is writing to the same SQLite file."""
+READERS: Final = 8
+
+
+def utc_now() -> datetime.datetime:
+    """The time of day, aware, in UTC."""
+    return datetime.datetime.now(datetime.UTC)
+
+
+def new_id() -> str:
+    """128 random bits in hexadecimal: the id of a row."""
+    return secrets.token_hex(16)
+
+
+class Database:
+    """One database: SQLite with readers beside a single writer, or PostgreSQL."""
+
+    def __init__(self, url: str, clock: Clock = utc_now) -> None:
+        """Prepare the engines; nothing is opened before the first use."""
+        self.clock = clock
+        self._reader: AsyncEngine
+        self._writer: AsyncEngine
+        if url.startswith("sqlite"):
+            self._reader = _sqlite(url, "BEGIN", READERS)
+            # A transaction that reads first and writes then fails at once when another one wrote in between, whatever
+            # the busy time-out: whoever may write takes the lock at the start.
+            self._writer = _sqlite(url, "BEGIN IMMEDIATE", 1)
+        else:
+            self._reader = self._writer = create_async_engine(url)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection to read with, in one consistent view."""
+        async with self._reader.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that is committed at the end of the block, or undone by an exception."""
+        async with self._writer.begin() as connection:
+            yield connection
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._reader.dispose()
+        await self._writer.dispose()
+
+
+def _sqlite(url: str, begin: str, connections: int) -> AsyncEngine:
+    engine = create_async_engine(url, pool_size=connections, max_overflow=0, pool_timeout=BUSY_SECONDS)
+
+    @sa.event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, record: object) -> None:
+        del record
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (
+            f"busy_timeout={BUSY_SECONDS * 1000}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "secure_delete=ON",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @sa.event.listens_for(engine.sync_engine, "begin")
+    def start(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine

@@ -1,0 +1,137 @@
+"""Leases: a claim on a row for a limited time. The row is the queue.
+
+A claim is one conditional update that reports which rows it changed, so two claimants never hold the same row. A lease
+has an owner, a renewal and a hard end. A row that fails again and again is set aside, where a person sees it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import fcntl
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+LEASE: Final = datetime.timedelta(minutes=2)
+"""How long a lease lasts without renewal."""
+HARD_END: Final = datetime.timedelta(hours=1)
+"""How long a lease lasts with all its renewals."""
+FIRST_DELAY: Final = datetime.timedelta(seconds=30)
+LONGEST_DELAY: Final = datetime.timedelta(hours=6)
+ATTEMPTS: Final = 5
+"""Failures after which a row is set aside."""
+
+_FREE: Final[dict[str, Any]] = {"lease_owner": None, "lease_until": None, "lease_ends": None}
+
+
+async def claim(
+    connection: AsyncConnection,
+    table: sa.Table,
+    *where: sa.ColumnElement[bool],
+    owner: str,
+    now: datetime.datetime,
+    order_by: sa.ColumnElement[Any],
+    limit: int = 1,
+    lease: datetime.timedelta = LEASE,
+) -> Sequence[sa.Row[Any]]:
+    """Claim up to `limit` free rows that are due, oldest first by `order_by`, and return them."""
+    columns = table.c
+    free = sa.and_(
+        *where,
+        columns.set_aside_at.is_(None),
+        sa.or_(columns.lease_until.is_(None), columns.lease_until < now),
+        sa.or_(columns.next_try_at.is_(None), columns.next_try_at <= now),
+    )
+    chosen = sa.select(columns.id).where(free).order_by(order_by).limit(limit).with_for_update(skip_locked=True)
+    update = (
+        sa.update(table)
+        .where(columns.id.in_(chosen))
+        .values(lease_owner=owner, lease_until=now + lease, lease_ends=now + HARD_END)
+        .returning(*columns)
+    )
+    return (await connection.execute(update)).all()
+
+
+async def renew(
+    connection: AsyncConnection, table: sa.Table, row_id: str, *, owner: str, now: datetime.datetime
+) -> bool:
+    """Prolong a lease up to its hard end; false where the owner does not hold it any more."""
+    until = sa.case((table.c.lease_ends < now + LEASE, table.c.lease_ends), else_=now + LEASE)
+    update = sa.update(table).where(held_by(table, row_id, owner, now)).values(lease_until=until)
+    changed: int = (await connection.execute(update)).rowcount
+    return changed == 1
+
+
+def held_by(table: sa.Table, row_id: str, owner: str, now: datetime.datetime) -> sa.ColumnElement[bool]:
+    """The condition that the owner holds the lease on a row."""
+    return sa.and_(table.c.id == row_id, table.c.lease_owner == owner, table.c.lease_until >= now)
+
+
+async def give_back(connection: AsyncConnection, table: sa.Table, row_id: str, *, owner: str) -> None:
+    """End a lease; the row is free for the next claim."""
+    await connection.execute(sa.update(table).where(table.c.id == row_id, table.c.lease_owner == owner).values(**_FREE))
+
+
+async def fail(
+    connection: AsyncConnection,
+    table: sa.Table,
+    row_id: str,
+    *,
+    error: str,
+    now: datetime.datetime,
+    attempts: int = ATTEMPTS,
+) -> bool:
+    """End a lease after a failure: the next try comes later and later. True where the row is now set aside."""
+    done = (await connection.execute(sa.select(table.c.attempts).where(table.c.id == row_id))).scalar_one() + 1
+    aside = done >= attempts
+    await connection.execute(
+        sa.update(table)
+        .where(table.c.id == row_id)
+        .values(
+            **_FREE,
+            attempts=done,
+            last_error=error,
+            next_try_at=now + min(FIRST_DELAY * 2 ** (done - 1), LONGEST_DELAY),
+            set_aside_at=now if aside else None,
+        )
+    )
+    return aside
+
+
+class Owner:
+    """The name under which a process holds leases. A lock on a file shows that the process lives.
+
+    After a crash the next process on this machine gives the leases of the dead one back at once, instead of waiting
+    for them to run out.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Take a fresh name and lock its file in `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.name = f"worker-{secrets.token_hex(8)}"
+        self._path = folder / self.name
+        self._file = self._path.open("w")
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    async def bury_the_dead(self, connection: AsyncConnection, tables: Sequence[sa.Table]) -> None:
+        """Give back what owners hold whose process is gone."""
+        for path in self._path.parent.glob("worker-*"):
+            if path == self._path:
+                continue
+            with path.open("w") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                for table in tables:
+                    await connection.execute(sa.update(table).where(table.c.lease_owner == path.name).values(**_FREE))
+                path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Give up the name."""
+        self._path.unlink(missing_ok=True)
+        self._file.close()

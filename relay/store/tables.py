@@ -1,0 +1,276 @@
+"""The tables. What a letter, a sender or a reply says stands only in sealed columns and blobs."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text, UniqueConstraint
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+ID: Final = String(32)
+"""128 random bits in hexadecimal."""
+HASH: Final = String(64)
+"""SHA-256 in hexadecimal."""
+CODE: Final = String(12)
+
+
+class Moment(sa.TypeDecorator[datetime.datetime]):
+    """A point in time: aware UTC in Python, on both engines."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime.datetime | None, dialect: sa.Dialect) -> datetime.datetime | None:
+        """Refuse naive times; SQLite keeps no zone, so it gets UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without its zone")
+        value = value.astimezone(datetime.UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime.datetime | None, dialect: sa.Dialect) -> datetime.datetime | None:
+        """Give the zone back."""
+        return value.replace(tzinfo=datetime.UTC) if value is not None and dialect.name == "sqlite" else value
+
+
+def _leased() -> tuple[Column[Any], ...]:
+    """The columns of a row that is work: see `relay.store.leases`."""
+    return (
+        Column("lease_owner", String(64)),
+        Column("lease_until", Moment),
+        Column("lease_ends", Moment),
+        Column("attempts", Integer, nullable=False, server_default="0"),
+        Column("next_try_at", Moment),
+        Column("last_error", Text),
+        Column("set_aside_at", Moment),
+    )
+
+
+facilities = Table(
+    "facilities",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("slug", String(80), nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("country", String(2), nullable=False),
+    Column("address", Text, nullable=False),
+    Column("return_address", Text, nullable=False, server_default=""),
+)
+
+prisoners = Table(
+    "prisoners",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("slug", String(80), nullable=False, unique=True),
+    Column("facility_id", ID, ForeignKey("facilities.id"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("birth_year", Integer),
+    Column("language", String(2), nullable=False),
+    Column("state", String(16), nullable=False),
+)
+
+volunteers = Table(
+    "volunteers",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("login", String(40), nullable=False, unique=True),
+    Column("password_hash", Text, nullable=False),
+    Column("disabled", sa.Boolean, nullable=False, server_default=sa.false()),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("token_hash", HASH, primary_key=True),
+    Column("volunteer_id", ID, ForeignKey("volunteers.id"), nullable=False),
+    Column("expires_at", Moment, nullable=False),
+)
+
+inboxes = Table(
+    "inboxes",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("lookup_hash", HASH, nullable=False, unique=True),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("secret", LargeBinary, nullable=False),  # sealed to the office, which composes mails with the link
+    Column("created_at", Moment, nullable=False),
+)
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("inbox_id", ID, ForeignKey("inboxes.id"), nullable=False, index=True),
+    Column("prisoner_id", ID, ForeignKey("prisoners.id"), nullable=False, index=True),
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("facility_id", ID, ForeignKey("facilities.id"), nullable=False),
+    Column("state", String(16), nullable=False, index=True),
+    Column("state_since", Moment, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    *_leased(),
+)
+
+letters = Table(
+    "letters",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("conversation_id", ID, ForeignKey("conversations.id"), nullable=False, index=True),
+    Column("prisoner_id", ID, ForeignKey("prisoners.id"), nullable=False),
+    Column("batch_id", ID, ForeignKey("batches.id"), index=True),
+    Column("state", String(20), nullable=False),
+    Column("state_since", Moment, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("language", String(2), nullable=False),
+    Column("wants", String(8), nullable=False),
+    Column("body", LargeBinary, nullable=False),  # sealed to office and inbox
+    Column("submission_hash", HASH, nullable=False, unique=True),
+    Column("confirmation_hash", HASH, unique=True),
+    Column("reason", String(32)),
+    *_leased(),
+    Index("ix_letters_queue", "state", "created_at"),
+)
+
+reply_orders = Table(
+    "reply_orders",
+    metadata,
+    Column("code", CODE, primary_key=True),
+    Column("sheets", Integer, nullable=False),
+)
+
+reply_order_letters = Table(
+    "reply_order_letters",
+    metadata,
+    Column("code", CODE, ForeignKey("reply_orders.code"), primary_key=True),
+    Column("letter_id", ID, ForeignKey("letters.id"), primary_key=True, index=True),
+)
+
+scans = Table(
+    "scans",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("sha256", HASH, nullable=False, unique=True),
+    Column("state", String(16), nullable=False),
+    Column("state_since", Moment, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("name", LargeBinary, nullable=False),  # sealed: file names may name people
+    Column("reason", Text),
+    *_leased(),
+    Index("ix_scans_queue", "state", "created_at"),
+)
+
+replies = Table(
+    "replies",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("letter_id", ID, ForeignKey("letters.id"), nullable=False, index=True),
+    Column("scan_id", ID, ForeignKey("scans.id"), nullable=False, index=True),
+    Column("state", String(16), nullable=False),
+    Column("state_since", Moment, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("transcript", LargeBinary),  # sealed to office and inbox
+    *_leased(),
+    Index("ix_replies_queue", "state", "created_at"),
+)
+
+pages = Table(
+    "pages",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("scan_id", ID, ForeignKey("scans.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("state", String(16), nullable=False, index=True),
+    Column("state_since", Moment, nullable=False),
+    Column("code", CODE),
+    Column("sheet", Integer),
+    Column("side", String(1)),
+    Column("method", String(20)),
+    Column("doubt", String(32)),
+    Column("reply_id", ID, ForeignKey("replies.id"), index=True),
+    Column("reading", LargeBinary),  # words and their places, sealed to the office
+    UniqueConstraint("scan_id", "number"),
+    Index("ix_pages_code", "code", "sheet", "side"),
+)
+
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("record", String(16), nullable=False),
+    Column("record_id", ID, nullable=False),
+    Column("part", String(32), nullable=False),
+    UniqueConstraint("record", "record_id", "part"),
+)
+
+content_keys = Table(
+    "content_keys",
+    metadata,
+    Column("record", String(16), primary_key=True),
+    Column("record_id", ID, primary_key=True),
+    Column("recipient", ID, primary_key=True),
+    Column("wrap", LargeBinary, nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("letter_id", ID, ForeignKey("letters.id"), nullable=False, index=True),
+    Column("reply_id", ID, ForeignKey("replies.id")),
+    Column("message_id", String(80), nullable=False, unique=True),
+    Column("body", LargeBinary),  # only the desk's own mails, sealed to the desk and erased once sent
+    Column("state", String(8), nullable=False),
+    Column("state_since", Moment, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    *_leased(),
+    Index("ix_outbox_queue", "state", "next_try_at"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("record", String(16), nullable=False),
+    Column("record_id", ID, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("actor", String(80), nullable=False),
+    Column("source", String(20)),
+    Column("target", String(20), nullable=False),
+    Column("reason", String(32)),
+    Column("hash", HASH, nullable=False),
+    Column("checkpoint_id", Integer, ForeignKey("checkpoints.id"), index=True),
+    UniqueConstraint("record", "record_id", "number"),
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", Moment, nullable=False),
+    Column("head", HASH, nullable=False),
+)
+
+hourly_counts = Table(
+    "hourly_counts",
+    metadata,
+    Column("what", String(32), primary_key=True),
+    Column("hour", Moment, primary_key=True),
+    Column("count", Integer, nullable=False),
+)

@@ -1,0 +1,159 @@
+"""The one place where a state changes: the row, the event and the mail to the sender in one transaction."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from relay.domain.events import FIRST, Event
+from relay.domain.lives import (
+    Actor,
+    BatchState,
+    LetterState,
+    MailKind,
+    PageState,
+    Record,
+    ReplyState,
+    ScanState,
+    State,
+    transition,
+)
+from relay.store import tables
+from relay.store.database import new_id
+
+TABLES: Final[Mapping[Record, sa.Table]] = {
+    Record.LETTER: tables.letters,
+    Record.BATCH: tables.batches,
+    Record.SCAN: tables.scans,
+    Record.PAGE: tables.pages,
+    Record.REPLY: tables.replies,
+}
+STATES: Final[Mapping[Record, type[State]]] = {
+    Record.LETTER: LetterState,
+    Record.BATCH: BatchState,
+    Record.SCAN: ScanState,
+    Record.PAGE: PageState,
+    Record.REPLY: ReplyState,
+}
+
+
+class NotThereError(LookupError):
+    """The record does not exist."""
+
+
+async def begin(
+    connection: AsyncConnection, record: Record, state: State, *, by: Actor, at: datetime.datetime, **values: Any
+) -> str:
+    """Make a record in its first state, with its first event. Returns its id; `values` are its columns."""
+    transition(record, None, state, by.who)
+    record_id: str = values.pop("id", None) or new_id()
+    await connection.execute(sa.insert(TABLES[record]).values(id=record_id, state=state, state_since=at, **values))
+    await _append(connection, record, record_id, at=at, actor=by, source=None, target=state, reason=None)
+    return record_id
+
+
+async def move(
+    connection: AsyncConnection,
+    record: Record,
+    record_id: str,
+    target: State,
+    *,
+    by: Actor,
+    at: datetime.datetime,
+    reason: str | None = None,
+    **values: Any,
+) -> None:
+    """Take a record to its next state: check, change, append the event, add the mail to the outbox.
+
+    A held lease ends with the step. Raises NotThereError, or ForbiddenTransitionError where the table of
+    `relay.domain.lives` does not have the step.
+    """
+    table = TABLES[record]
+    row = (await connection.execute(sa.select(table).where(table.c.id == record_id).with_for_update())).one_or_none()
+    if row is None:
+        raise NotThereError(f"there is no {record} {record_id}")
+    source = STATES[record](row.state)
+    step = transition(record, source, target, by.who)
+    if "lease_owner" in table.c:
+        values |= {"lease_owner": None, "lease_until": None, "lease_ends": None, "attempts": 0, "next_try_at": None}
+    await connection.execute(
+        sa.update(table).where(table.c.id == record_id).values(state=target, state_since=at, **values)
+    )
+    await _append(connection, record, record_id, at=at, actor=by, source=source, target=target, reason=reason)
+    if step.mail is not None:
+        reply_id = record_id if record is Record.REPLY else None
+        await add_mail(connection, step.mail, row.letter_id if reply_id else record_id, reply_id=reply_id, at=at)
+
+
+async def add_mail(
+    connection: AsyncConnection,
+    kind: MailKind,
+    letter_id: str,
+    *,
+    at: datetime.datetime,
+    reply_id: str | None = None,
+    body: bytes | None = None,
+    mail_id: str | None = None,
+) -> None:
+    """Add a mail to the sender of a letter to the outbox, unless that sender wants none.
+
+    Its Message-ID is made here, once, so that a repeated delivery is recognised as the same mail.
+    """
+    wants = (
+        await connection.execute(sa.select(tables.letters.c.wants).where(tables.letters.c.id == letter_id))
+    ).scalar_one()
+    if wants == "nothing":
+        return
+    await connection.execute(
+        sa.insert(tables.outbox).values(
+            id=mail_id or new_id(),
+            kind=kind,
+            letter_id=letter_id,
+            reply_id=reply_id,
+            message_id=new_id(),
+            body=body,
+            state="waiting",
+            state_since=at,
+            created_at=at,
+        )
+    )
+
+
+async def _append(
+    connection: AsyncConnection,
+    record: Record,
+    record_id: str,
+    *,
+    at: datetime.datetime,
+    actor: Actor,
+    source: str | None,
+    target: str,
+    reason: str | None,
+) -> None:
+    events = tables.events
+    last = (
+        await connection.execute(
+            sa.select(events.c.number, events.c.hash)
+            .where(events.c.record == record, events.c.record_id == record_id)
+            .order_by(events.c.number.desc())
+            .limit(1)
+        )
+    ).one_or_none()
+    event = Event(record, record_id, last.number + 1 if last else 1, at, str(actor), source, target, reason)
+    await connection.execute(
+        sa.insert(events).values(
+            record=record,
+            record_id=record_id,
+            number=event.number,
+            at=at,
+            actor=event.actor,
+            source=source,
+            target=target,
+            reason=reason,
+            hash=event.hash(last.hash if last else FIRST),
+        )
+    )
