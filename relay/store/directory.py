@@ -46,7 +46,7 @@ def _known(row: sa.RowMapping) -> Known:
 async def search(connection: AsyncConnection, text: str) -> list[Known]:
     """Prisoners who can be written to and whose name or facility has all words of the text; at most FOUND_AT_MOST."""
     query = _ENTRY.where(prisoners.c.state == PrisonerState.ACTIVE)
-    # The lower() of SQLite knows ASCII only, so that case is folded here; a directory has thousands of rows, not millions.
+    # SQLite's lower() knows ASCII only, so case is folded here: a directory has thousands of rows, not millions.
     words = [word.casefold() for word in text.split()]
     rows = (await connection.execute(query.order_by(prisoners.c.name))).mappings()
     found = []

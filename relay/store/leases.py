@@ -99,7 +99,7 @@ async def fail(
             set_aside_at=now if aside else None,
         )
     )
-    return aside
+    return bool(aside)
 
 
 class Owner:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import secrets
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from argon2 import PasswordHasher
@@ -65,7 +65,7 @@ async def add(connection: AsyncConnection, login: str, password_hash: str) -> No
     await connection.execute(sa.insert(volunteers).values(id=new_id(), login=login, password_hash=password_hash))
 
 
-async def find(connection: AsyncConnection, login: str) -> sa.Row[tuple[str, str, str, bool]] | None:
+async def find(connection: AsyncConnection, login: str) -> sa.Row[*tuple[Any, ...]] | None:
     """The row of a volunteer."""
     columns = (volunteers.c.id, volunteers.c.login, volunteers.c.password_hash, volunteers.c.disabled)
     return (await connection.execute(sa.select(*columns).where(volunteers.c.login == login))).one_or_none()

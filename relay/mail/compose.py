@@ -1,0 +1,116 @@
+"""The mails to senders, as messages. Nothing here is read or sent."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, formataddr
+
+from pydantic import BaseModel, ConfigDict
+
+from relay.domain.letters import Transcript, Wants
+from relay.domain.lives import MailKind
+from relay.locale import catalogue
+
+
+class Confirmation(BaseModel):
+    """What the desk needs for the mail with which a sender confirms a letter. Sealed until it is sent."""
+
+    model_config = ConfigDict(frozen=True)
+
+    address: str
+    token: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What every mail has: who gets it, in which language, and what makes it the same mail when it is sent again."""
+
+    sender_name: str
+    sender: str
+    address: str
+    language: str
+    message_id: str
+    written_at: datetime.datetime
+
+
+def confirmation(envelope: Envelope, link: str, days: int) -> EmailMessage:
+    """Asks the sender to confirm a letter by the link."""
+    _ = catalogue(envelope.language).gettext
+    text = _(
+        "You wrote a letter on our site. Please confirm it:\n\n"
+        "{link}\n\n"
+        "The link opens a page with a button. Without it the letter is not sent, and it is deleted after {days} days.\n"
+        "If it was not you, do nothing."
+    ).format(link=link, days=days)
+    return _message(envelope, _("Please confirm your letter"), text)
+
+
+def notice(envelope: Envelope, kind: MailKind, prisoner: str, link: str, reason: str | None = None) -> EmailMessage:
+    """Tells the sender how a letter goes on. `reason` is a message id of `relay.domain.reasons`."""
+    _ = catalogue(envelope.language).gettext
+    subjects = {
+        MailKind.QUEUED: _("Your letter is confirmed"),
+        MailKind.REFUSED: _("Your letter was not accepted"),
+        MailKind.POSTED: _("Your letter is on its way"),
+        MailKind.REPLY: _("You have an answer"),
+    }
+    sentences = {
+        MailKind.QUEUED: _("Your letter to {prisoner} is confirmed. A volunteer will read it before it is printed."),
+        MailKind.REFUSED: _("A volunteer could not accept your letter to {prisoner}."),
+        MailKind.POSTED: _("Your letter to {prisoner} is printed and posted."),
+        MailKind.REPLY: _("{prisoner} has answered your letter."),
+    }
+    lines = [sentences[kind].format(prisoner=prisoner)]
+    if reason:
+        lines.append(_("The reason: {reason}").format(reason=_(reason)))
+    lines += [_("Your letters and the answers are here:"), link, _keep_secret(envelope.language)]
+    return _message(envelope, subjects[kind], "\n\n".join(lines))
+
+
+def reply(
+    envelope: Envelope, wants: Wants, prisoner: str, link: str, transcript: Transcript, pdf: bytes
+) -> EmailMessage:
+    """Brings the sender a reply: the PDF and what was read from it, or only the notice that it is there."""
+    if wants is not Wants.FULL:
+        return notice(envelope, MailKind.REPLY, prisoner, link)
+    _ = catalogue(envelope.language).gettext
+    read = transcript.text().strip()
+    lines = [
+        _("{prisoner} has answered your letter.").format(prisoner=prisoner),
+        _("The answer is attached as it was written by hand."),
+        _(
+            "This is what a machine read from the handwriting. It is a guess, often wrong; words followed by a "
+            "question mark are doubtful. What counts is the picture."
+        )
+        if read
+        else _("A machine could not read the handwriting. Please look at the picture."),
+        *([read] if read else []),
+        _("Your letters and the answers are here:"),
+        link,
+        _keep_secret(envelope.language),
+    ]
+    message = _message(envelope, _("You have an answer"), "\n\n".join(lines))
+    message.add_attachment(pdf, maintype="application", subtype="pdf", filename="reply.pdf")
+    return message
+
+
+def _keep_secret(language: str) -> str:
+    _ = catalogue(language).gettext
+    return _("Who has this link can read them: do not pass it on.")
+
+
+def _message(envelope: Envelope, subject: str, text: str) -> EmailMessage:
+    message = EmailMessage(policy=SMTP)
+    message["From"] = formataddr((envelope.sender_name, envelope.sender))
+    message["To"] = envelope.address
+    message["Subject"] = subject
+    message["Date"] = format_datetime(envelope.written_at)
+    message["Message-ID"] = f"<{envelope.message_id}@{envelope.sender.rpartition('@')[2]}>"
+    message["Auto-Submitted"] = "auto-generated"
+    message["Content-Language"] = envelope.language
+    message.set_content(text)
+    return message

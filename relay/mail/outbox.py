@@ -1,0 +1,169 @@
+"""The outbox: mails that wait, are sent, tried again, or given up. One bad address never holds up another mail."""
+
+from __future__ import annotations
+
+from email.message import EmailMessage
+from typing import Any, Final
+
+import aiosmtplib
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from relay.config import Settings
+from relay.domain.letters import Transcript, Wants
+from relay.domain.lives import MailKind, Record
+from relay.domain.reasons import REFUSALS, Refusal
+from relay.mail import compose
+from relay.sealing import Context, PrivateKey, SealBrokenError
+from relay.store import leases
+from relay.store.letters import inbox_secret, read_body
+from relay.store.sealed import Store, find_blob, load_key, shred
+from relay.store.tables import letters, outbox, prisoners, replies
+
+LOG: Final = structlog.get_logger()
+AT_ONCE: Final = 10
+"""Mails that are claimed together."""
+SECONDS: Final = 60
+"""How long the mail server may take for one answer."""
+
+
+class Sender:
+    """Sends the mails of one key: the desk's confirmations, or all others, which the office composes."""
+
+    def __init__(self, store: Store, settings: Settings, owner: str, key: PrivateKey, *, desk: bool) -> None:
+        """Take the desk's private key with `desk`, else the office's."""
+        self._store, self._settings, self._owner, self._key, self._desk = store, settings, owner, key, desk
+
+    async def send_due(self) -> int:
+        """Send what is due, one after the other. Returns how many were tried."""
+        ours = outbox.c.kind == MailKind.CONFIRM if self._desk else outbox.c.kind != MailKind.CONFIRM
+        async with self._store.database.writing() as connection:
+            rows = await leases.claim(
+                connection,
+                outbox,
+                outbox.c.state == "waiting",
+                ours,
+                owner=self._owner,
+                now=self._store.database.clock(),
+                order_by=outbox.c.created_at,
+                limit=AT_ONCE,
+            )
+        for row in sorted(rows, key=lambda row: row.created_at):
+            await self._send(row)
+        return len(rows)
+
+    async def _send(self, row: sa.Row[*tuple[Any, ...]]) -> None:
+        try:
+            message = await self._compose(row)
+        except SealBrokenError:
+            # Its letter was destroyed meanwhile; nobody can be written to about it.
+            await self._end(row, "dropped")
+            return
+        mail = self._settings.mail
+        try:
+            await aiosmtplib.send(
+                message,
+                hostname=mail.host,
+                port=mail.port,
+                username=mail.username or None,
+                password=mail.password or None,
+                use_tls=mail.tls == "tls",
+                start_tls=mail.tls == "starttls",
+                timeout=SECONDS,
+            )
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one mail, the others go on
+            await self._failed(row, error)
+        else:
+            await self._end(row, "sent")
+
+    async def _end(self, row: sa.Row[*tuple[Any, ...]], state: str) -> None:
+        async with self._store.database.writing() as connection:
+            await _finish(connection, self._store, row.id, state)
+
+    async def _failed(self, row: sa.Row[*tuple[Any, ...]], error: Exception) -> None:
+        code = _refusal(error)
+        # The server's own words may quote the address, so only the kind and the code are kept.
+        told = f"{type(error).__name__} {code or ''}".strip()
+        LOG.warning("mail_failed", mail=row.id, error=told)
+        async with self._store.database.writing() as connection:
+            if (code is not None and code >= 500) or await leases.fail(
+                connection,
+                outbox,
+                row.id,
+                error=told,
+                now=self._store.database.clock(),
+                attempts=self._settings.mail.attempts,
+            ):
+                await _finish(connection, self._store, row.id, "gave_up", last_error=told)
+
+    async def _compose(self, row: sa.Row[*tuple[Any, ...]]) -> EmailMessage:
+        site = self._settings.site
+        async with self._store.database.reading() as connection:
+            if self._desk:
+                key = await load_key(connection, Context("mail", row.id), self._key)
+                wanted = compose.Confirmation.model_validate_json(key.decrypt(row.body))
+                link = f"{site.desk_url}/{wanted.language}/confirm/{wanted.token}"
+                envelope = self._envelope(row, wanted.address, wanted.language)
+                return compose.confirmation(envelope, link, self._settings.letter.days_to_confirm)
+            letter = (
+                await connection.execute(
+                    sa.select(letters.c.language, letters.c.wants, letters.c.reason, prisoners.c.name)
+                    .join(prisoners, prisoners.c.id == letters.c.prisoner_id)
+                    .where(letters.c.id == row.letter_id)
+                )
+            ).one()
+            body = await read_body(connection, row.letter_id, self._key)
+            secret = await inbox_secret(connection, row.letter_id, self._key)
+            if body.address is None:
+                raise SealBrokenError("this sender gave no address")
+            link = f"{site.desk_url}/{letter.language}/inbox/{secret.link}"
+            envelope = self._envelope(row, body.address, letter.language)
+            if row.kind != MailKind.REPLY:
+                reason = REFUSALS[Refusal(letter.reason)] if row.kind == MailKind.REFUSED and letter.reason else None
+                return compose.notice(envelope, MailKind(row.kind), letter.name, link, reason)
+            context = Context(Record.REPLY, row.reply_id)
+            reply_key = await load_key(connection, context, self._key)
+            sealed = (
+                await connection.execute(sa.select(replies.c.transcript).where(replies.c.id == row.reply_id))
+            ).scalar_one()
+            blob_id = await find_blob(connection, context, "reply.pdf")
+        transcript = Transcript.model_validate_json(reply_key.decrypt(sealed))
+        pdf = await self._store.blobs.get_bytes(blob_id, reply_key)
+        return compose.reply(envelope, Wants(letter.wants), letter.name, link, transcript, pdf)
+
+    def _envelope(self, row: sa.Row[*tuple[Any, ...]], address: str, language: str) -> compose.Envelope:
+        return compose.Envelope(
+            sender_name=self._settings.site.name,
+            sender=self._settings.mail.sender,
+            address=address,
+            language=language,
+            message_id=row.message_id,
+            written_at=row.created_at,
+        )
+
+
+async def _finish(
+    connection: AsyncConnection, store: Store, mail_id: str, state: str, *, last_error: str | None = None
+) -> None:
+    await connection.execute(
+        sa.update(outbox)
+        .where(outbox.c.id == mail_id)
+        .values(
+            state=state,
+            state_since=store.database.clock(),
+            body=None,
+            last_error=last_error,
+            lease_owner=None,
+            lease_until=None,
+            lease_ends=None,
+        )
+    )
+    await shred(connection, Context("mail", mail_id))
+
+
+def _refusal(error: Exception) -> int | None:
+    """The status with which the server refused this mail; None where it refused us, or never answered."""
+    if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
+        return max((recipient.code for recipient in error.recipients), default=None)
+    return error.code if isinstance(error, aiosmtplib.SMTPDataError) else None

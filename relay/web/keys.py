@@ -1,0 +1,24 @@
+"""What the composition hands to the screens."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from relay.config import Settings
+from relay.domain.ports import LetterPages
+from relay.sealing import PrivateKey, PublicKey
+from relay.store.sealed import Store
+from relay.store.volunteers import Volunteer
+
+SETTINGS: Final = web.AppKey("settings", Settings)
+STORE: Final = web.AppKey("store", Store)
+LETTER_PAGES: Final = web.AppKey("letter_pages", LetterPages)
+DESK: Final = web.AppKey("desk", PublicKey)
+"""To which the desk seals the mails that it sends itself. On the desk only."""
+OFFICE_KEY: Final = web.AppKey("office_key", PrivateKey)
+"""Opens what is sealed. In the office only."""
+
+LANGUAGE: Final = web.RequestKey("language", str)
+VOLUNTEER: Final = web.RequestKey("volunteer", Volunteer)

@@ -1,0 +1,206 @@
+"""What desk and office share: languages, templates, headers, protection against forged requests, error screens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from importlib import resources
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import aiohttp_jinja2
+import jinja2
+import structlog
+from aiohttp import web
+from babel.dates import format_date, format_datetime, format_timedelta
+
+from relay.domain.languages import LANGUAGE_NAMES, LANGUAGES
+from relay.domain.reply_code import grouped
+from relay.locale import catalogue
+from relay.web.keys import LANGUAGE, SETTINGS, STORE, VOLUNTEER
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+LOG: Final = structlog.get_logger()
+
+FORM_BYTES: Final = 1024 * 1024
+"""Largest form: a letter of 12,000 characters takes 72 kB where each is written as %D0%90."""
+SAFE_METHODS: Final = ("GET", "HEAD")
+HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'",
+    # Not "no-referrer": with that, browsers send the Origin "null" with forms, which the forgery check refuses.
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_TEMPLATES: Final[dict[str, web.AppKey[jinja2.Environment]]] = {
+    language: web.AppKey(f"templates_{language}", jinja2.Environment) for language in LANGUAGES
+}
+
+
+def new_site(packages: Sequence[str], *middlewares: Any) -> web.Application:
+    """An application with the templates of these packages beside the shared ones."""
+    site = web.Application(
+        middlewares=[_headers, _errors, _same_origin, _language, *middlewares], client_max_size=FORM_BYTES
+    )
+    loader = jinja2.ChoiceLoader([jinja2.PackageLoader(package) for package in ("relay.web", *packages)])
+    for language, key in _TEMPLATES.items():
+        environment = aiohttp_jinja2.setup(
+            site,
+            app_key=key,
+            loader=loader,
+            context_processors=(_context,),
+            extensions=["jinja2.ext.i18n"],
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        words = catalogue(language)
+        environment.install_gettext_callables(  # type: ignore[attr-defined]
+            words.gettext, words.ngettext, newstyle=True
+        )
+        environment.filters["grouped"] = grouped
+    site.router.add_static("/static", str(resources.files("relay.web").joinpath("static")), name="static")
+    site.router.add_get("/", _choose_language)
+    return site
+
+
+async def _choose_language(request: web.Request) -> web.Response:
+    raise web.HTTPSeeOther(path_to(request, "home"))
+
+
+def path_to(request: web.Request, name: str, **parts: str) -> str:
+    """The path of a named screen in the language of this request."""
+    resource = request.app.router[name]
+    return str(resource.url_for(**parts, language=request[LANGUAGE]))
+
+
+def words(request: web.Request) -> Callable[[str], str]:
+    """The gettext of this request's language, by custom called `_`."""
+    return catalogue(request[LANGUAGE]).gettext
+
+
+def render(request: web.Request, template: str, status: int = 200, **context: Any) -> web.Response:
+    """A screen from a template."""
+    return aiohttp_jinja2.render_template(
+        template,
+        request,
+        context,
+        app_key=_TEMPLATES[request[LANGUAGE]],
+        status=status,
+    )
+
+
+async def _context(request: web.Request) -> dict[str, Any]:
+    language = request[LANGUAGE]
+    now = request.config_dict[STORE].database.clock()
+
+    def switch(other: str) -> str:
+        info = request.match_info
+        name = info.route.name
+        if name is None or request.method not in SAFE_METHODS:
+            return str(request.app.router["home"].url_for(language=other))
+        return str(request.app.router[name].url_for(**{**info, "language": other}).with_query(request.query))
+
+    return {
+        "language": language,
+        "languages": LANGUAGE_NAMES,
+        "switch": switch,
+        "path": lambda name, **parts: path_to(request, name, **parts),
+        "static": lambda name: f"/static/{name}",
+        "site": request.config_dict[SETTINGS].site,
+        "volunteer": request.get(VOLUNTEER),
+        "day": lambda moment: format_date(moment, locale=language),
+        "moment": lambda moment: format_datetime(moment, "medium", locale=language) + " UTC",
+        "age": lambda moment: format_timedelta(now - moment, locale=language),
+    }
+
+
+@web.middleware
+async def _headers(request: web.Request, handler: Handler) -> web.StreamResponse:
+    response = await handler(request)
+    response.headers.update(HEADERS)
+    if not request.path.startswith("/static/"):
+        response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@web.middleware
+async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        return _error_screen(request, error.status)
+    except asyncio.CancelledError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the last resort: a screen instead of a broken connection
+        # The name of the route and of the error only: messages and paths may hold content or secrets.
+        route = request.match_info.route.name
+        LOG.error(  # noqa: TRY400 - a trace may hold content or secrets
+            "screen_failed", screen=route, error=type(error).__name__, place=_place(error)
+        )
+        return _error_screen(request, 500)
+
+
+def _place(error: BaseException) -> str:
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return f"{frame.tb_frame.f_globals.get('__name__')}:{frame.tb_lineno}" if frame else ""
+
+
+def _error_screen(request: web.Request, status: int) -> web.Response:
+    if LANGUAGE not in request:
+        request[LANGUAGE] = _preferred(request)
+    _ = words(request)
+    sentences = {
+        403: _("This form was not sent from this site. Nothing was done. Go back, reload the page and try again."),
+        404: _("There is nothing at this address."),
+        405: _("There is nothing at this address."),
+        413: _("This is larger than what is accepted here. Nothing was stored."),
+    }
+    internal = _("Something went wrong on our side. What was stored before is kept; go back and try again.")
+    return render(request, "error.html", status, sentence=sentences.get(status, internal))
+
+
+@web.middleware
+async def _same_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse forms sent by other sites: browsers say where a request comes from, and scripts cannot change it.
+
+    After the check of Go's net/http CrossOriginProtection. What sends neither header is no browser.
+    """
+    if request.method not in SAFE_METHODS:
+        site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+        if site is not None:
+            allowed = site in {"same-origin", "none"}
+        else:
+            allowed = origin is None or urlsplit(origin).netloc == request.host
+        if not allowed:
+            raise web.HTTPForbidden
+    return await handler(request)
+
+
+@web.middleware
+async def _language(request: web.Request, handler: Handler) -> web.StreamResponse:
+    named = request.match_info.get("language")
+    request[LANGUAGE] = named if named in LANGUAGES else _preferred(request)
+    if named is not None and named not in LANGUAGES:
+        raise web.HTTPNotFound
+    return await handler(request)
+
+
+def _preferred(request: web.Request) -> str:
+    default = request.config_dict[SETTINGS].site.language
+    wishes: list[tuple[float, str]] = []
+    for wish in request.headers.get("Accept-Language", "").split(","):
+        name, _, weight = wish.partition(";q=")
+        language = name.strip().split("-")[0].lower()
+        if language in LANGUAGES:
+            try:
+                wishes.append((-float(weight or 1), language))
+            except ValueError:
+                continue
+    return min(wishes)[1] if wishes else default
