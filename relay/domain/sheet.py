@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from relay.domain.reply_code import Side
+
 
 @dataclass(frozen=True, slots=True)
 class Rect:
@@ -79,13 +81,25 @@ READABLE: Final = (Rect(MARGIN + MARK + 4, 27, 90, 8), Rect(53, PAGE.height - MA
 CODE_HEIGHT: Final = 5.0
 INSTRUCTIONS: Final = Rect(15, 40, 180, 14)
 WRITING: Final = Rect(15, 56, 180, 162)
-"""Where people write. Ruled lines run across all of it, RULE apart."""
+"""Where people write on the side with the tick boxes; see `writing` for both sides."""
 RULE: Final = 9.0
 """Distance of the ruled lines: room for hands that are not used to writing."""
 TICKS: Final = Rect(15, 222, 180, 32)
 TICK: Final = 5.0
 """Edge of a tick box."""
-RETURN_ADDRESS: Final = Rect(53, PAGE.height - MARGIN - MATRIX, 130, 15)
+RETURN_ADDRESS: Final = Rect(53, 253.5, 130, 22)
+"""Between the tick boxes and the lower readable code: a label and four lines that tired eyes can copy."""
+TICK_SIDE: Final = Side.A
+"""The side with the tick boxes; on the other one the ruled lines go on where they stand."""
+LINES_FOR_TICKS: Final = 3
+"""Ruled lines that the other side has in place of the tick boxes."""
+
+
+def writing(side: Side) -> Rect:
+    """Where people write on this side. Ruled lines run across all of it, RULE apart; the last is its lower edge."""
+    if side is TICK_SIDE:
+        return WRITING
+    return Rect(WRITING.x, WRITING.y, WRITING.width, WRITING.height + LINES_FOR_TICKS * RULE)
 
 
 class Tick(StrEnum):

@@ -1,0 +1,132 @@
+"""The PDF of a batch, its pictures, and the processes in which they are made."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import AsyncIterator
+from concurrent.futures.process import BrokenProcessPool
+
+import pikepdf
+import pytest
+from PIL import Image
+
+from print.fonts import NoGlyphError
+from print.letter_pages import page_count
+from print.rendering import PREVIEW_DPI, RenderingPool, page_of_sheet, preview, render
+from relay.domain.letter_pages import Unprintable
+from relay.domain.ports import LetterPages
+from relay.domain.reply_code import SPECIMEN, new_reply_code
+from relay.domain.sheet import PAGE
+from tests.print.letters import letter, pages_in, picture_of, text_in
+
+LETTERS = [
+    letter("Здравствуй! ❤ → 😀", sheet_language="ru", prisoner_name="Алексей Пример"),
+    letter("word " * 1000, code=new_reply_code(), reply_sheets=2),
+]
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[RenderingPool]:
+    pool = RenderingPool()
+    yield pool
+    await pool.close()
+
+
+def test_same_letters_give_the_same_bytes() -> None:
+    assert render(LETTERS) == render(LETTERS)
+
+
+async def test_other_process_gives_the_same_bytes(pool: RenderingPool) -> None:
+    assert await pool.render(LETTERS) == render(LETTERS)
+
+
+def test_every_paper_begins_on_an_odd_page_and_letters_have_blank_backs() -> None:
+    pdf = render(LETTERS)
+    assert [page_count(one) for one in LETTERS] == [1, 2]
+    blank = [text_in(pdf, page) == "" and picture_of(pdf, page).min() == 255 for page in range(pages_in(pdf))]
+    letter_page, sheet = [False, True], [False, False]
+    assert blank == letter_page + sheet + letter_page * 2 + sheet * 2
+    assert [page_of_sheet(LETTERS[1], number) for number in (1, 2)] == [4, 6]
+
+
+def test_file_asks_to_be_printed_on_both_sides_and_not_scaled() -> None:
+    with pikepdf.open(io.BytesIO(render(LETTERS))) as pdf:
+        assert dict(pdf.Root.ViewerPreferences) == {"/Duplex": "/DuplexFlipLongEdge", "/PrintScaling": "/None"}
+        size = PAGE.width / 25.4 * 72, PAGE.height / 25.4 * 72
+        for page in pdf.pages:
+            assert [float(end) for end in page.mediabox] == pytest.approx([0, 0, *size], abs=0.01)
+
+
+def test_all_fonts_are_embedded_as_subsets() -> None:
+    with pikepdf.open(io.BytesIO(render(LETTERS))) as pdf:
+        objects = [one for one in pdf.objects if isinstance(one, pikepdf.Dictionary)]
+        named = [one for one in objects if one.get("/Type") == "/Font"]
+        assert {str(font.BaseFont).partition("+")[2] for font in named} == {
+            "PTSerif-Regular",
+            "PTSans-Regular",
+            "PTSans-Bold",
+            "DejaVuSerif",
+            "DejaVuSans",
+            "DejaVuSansMono-Bold",
+        }
+        assert ["/FontFile2" in font.FontDescriptor for font in named] == [True] * len(named)
+        assert ["/ToUnicode" in font for font in named] == [True] * len(named)
+
+
+def test_syntax_is_without_fault() -> None:
+    with pikepdf.open(io.BytesIO(render(LETTERS))) as pdf:
+        assert pdf.check_pdf_syntax() == []
+
+
+def test_metadata_name_nobody() -> None:
+    with pikepdf.open(io.BytesIO(render(LETTERS))) as pdf:
+        said = {key: str(value) for key, value in pdf.docinfo.items() if key not in ("/CreationDate", "/ModDate")}
+        assert said == dict.fromkeys(("/Author", "/Creator", "/Keywords", "/Producer", "/Subject", "/Title"), "") | {
+            "/Trapped": "/False"
+        }
+        assert str(pdf.docinfo["/CreationDate"]).startswith("D:20000101")
+
+
+def test_what_is_the_same_on_every_sheet_is_in_the_file_once() -> None:
+    with pikepdf.open(io.BytesIO(render([letter(code=new_reply_code()) for _ in range(5)]))) as pdf:
+        streams = [one for one in pdf.objects if isinstance(one, pikepdf.Stream)]
+        assert sum(one.get("/Subtype") == "/Form" for one in streams) == 2
+
+
+def test_nothing_printed_names_the_relay() -> None:
+    pdf = render([letter(sheet_language="en")])
+    words = " ".join(text_in(pdf, page) for page in range(pages_in(pdf))).lower()
+    assert [word for word in ("relay", "prison", "http", "www", "@") if word in words] == []
+
+
+def test_character_that_no_font_has_is_refused_and_never_printed_as_a_box() -> None:
+    with pytest.raises(NoGlyphError):
+        render([letter("漢")])
+
+
+async def test_preview_shows_the_very_pages_of_a_specimen(pool: RenderingPool) -> None:
+    specimen = letter("word " * 1000, code=SPECIMEN)
+    pages = await pool.preview(specimen)
+    assert pages == preview(specimen)
+    pictures = [Image.open(io.BytesIO(page)) for page in pages]
+    size = round(PAGE.width / 25.4 * PREVIEW_DPI), round(PAGE.height / 25.4 * PREVIEW_DPI)
+    assert [(one.format, one.mode) for one in pictures] == [("PNG", "L")] * 4
+    assert [one.size for one in pictures] == [pytest.approx(size, abs=1)] * 4
+    assert [one.getextrema()[0] == 0 for one in pictures] == [True] * 4
+
+
+async def test_error_of_the_other_process_arrives_as_itself(pool: RenderingPool) -> None:
+    with pytest.raises(NoGlyphError, match="CJK UNIFIED IDEOGRAPH-6F22"):
+        await pool.preview(letter("漢"))
+
+
+async def test_next_letter_is_rendered_after_a_process_was_killed(pool: RenderingPool) -> None:
+    with pytest.raises(BrokenProcessPool):
+        await pool._run(os._exit, 1)
+    assert await pool.render([letter()]) == render([letter()])
+
+
+def test_pool_is_the_letter_pages_that_the_desk_asks_for() -> None:
+    pages: LetterPages = RenderingPool()
+    assert pages.unprintable("ok\n漢") == [Unprintable("漢", "CJK UNIFIED IDEOGRAPH-6F22", 2, 1)]
