@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-import structlog
-
 from print import steps
 from print.rendering import RenderingPool
 from relay.config import Settings
 from relay.domain.lives import BatchState
+from relay.log import failed
 from relay.sealing import PrivateKey
 from relay.store import leases
 from relay.store.sealed import Store
 from relay.store.tables import batches
-
-LOG: Final = structlog.get_logger()
 
 
 async def render_next(
@@ -42,7 +37,7 @@ async def render_next(
         async with store.database.writing() as connection:
             await leases.give_back(connection, batches, batch_id, owner=owner)
     except Exception as error:  # noqa: BLE001 - one batch that cannot be rendered does not stop the others
-        LOG.warning("batch_failed", batch=batch_id, error=type(error).__name__)
+        failed("batch_failed", error, batch=batch_id)
         async with store.database.writing() as connection:
             await leases.fail(connection, batches, batch_id, error=type(error).__name__, now=store.database.clock())
     return True

@@ -25,7 +25,7 @@ async def overview(request: web.Request) -> web.Response:
     return render(request, "print/print.html", waiting=waiting, batches=batches)
 
 
-@ROUTES.post("/{language}/print")
+@ROUTES.post("/{language}/print", name="print")
 async def make_batch(request: web.Request) -> web.Response:
     """Make a batch of what waits for one facility."""
     facility = str((await request.post()).get("facility", ""))

@@ -75,7 +75,12 @@ class PublicKey:
     @classmethod
     def load(cls, path: Path) -> PublicKey:
         """Read a key file. Raises OSError, or ValueError where it holds no key."""
-        return cls(base64.b64decode(path.read_text("ascii"), validate=True))
+        return cls(_from_file(path))
+
+    @property
+    def text(self) -> str:
+        """What stands in a key file."""
+        return _for_file(self.data)
 
 
 class PrivateKey:
@@ -99,15 +104,20 @@ class PrivateKey:
     @classmethod
     def load(cls, path: Path) -> PrivateKey:
         """Read a key file. Raises OSError, or ValueError where it holds no key."""
-        return cls(base64.b64decode(path.read_text("ascii"), validate=True))
+        return cls(_from_file(path))
 
-    def save(self, private: Path, public: Path) -> None:
-        """Write both halves, the private one for its owner alone. Raises FileExistsError rather than overwrite."""
-        for path, data, mode in ((private, self.seed, 0o600), (public, self.public.data, 0o644)):
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
-                file.write(base64.b64encode(data).decode() + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+    @property
+    def text(self) -> str:
+        """What stands in a key file."""
+        return _for_file(self.seed)
+
+
+def _from_file(path: Path) -> bytes:
+    return base64.b64decode(path.read_text("ascii").strip(), validate=True)
+
+
+def _for_file(data: bytes) -> str:
+    return base64.b64encode(data).decode() + "\n"
 
 
 class InboxSecret:

@@ -32,9 +32,10 @@ STANDS_ON: Final = {
     "relay.locale": ("relay.domain",),
     "relay.sealing": ("relay.domain",),
     "relay.config": ("relay.domain", "relay.locale"),
-    "relay.store": ("relay.domain", "relay.locale", "relay.sealing", "relay.config"),
-    "relay.mail": ("relay.domain", "relay.locale", "relay.sealing", "relay.config", "relay.store"),
-    "relay.web": ("relay.domain", "relay.locale", "relay.sealing", "relay.config", "relay.store"),
+    "relay.log": (),
+    "relay.store": ("relay.domain", "relay.locale", "relay.sealing", "relay.config", "relay.log"),
+    "relay.mail": ("relay.domain", "relay.locale", "relay.sealing", "relay.config", "relay.log", "relay.store"),
+    "relay.web": ("relay.domain", "relay.locale", "relay.sealing", "relay.config", "relay.log", "relay.store"),
 }
 """What each part of the ground floor may import besides itself. Workplaces may import all of it."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -96,17 +95,13 @@ def _complaints(form: LetterForm, request: web.Request) -> list[Complaint]:
             )
         )
     for character in unprintable(text)[:UNPRINTABLE_SHOWN]:
-        found.append(
-            Complaint(
-                "text",
-                _("The character “{character}” ({name}) in line {line}, place {column}, cannot be printed.").format(
-                    character=character.character if character.character.isprintable() else "�",
-                    name=character.name,
-                    line=character.line,
-                    column=character.column,
-                ),
-            )
+        sentence = _("The character “{character}” ({name}) in line {line}, place {column}, cannot be printed.").format(
+            character=character.character if character.character.isprintable() else "\ufffd",
+            name=character.name,
+            line=character.line,
+            column=character.column,
         )
+        found.append(Complaint("text", sentence))
     if not form.name:
         found.append(Complaint("printed_name", _("Please give a name to be printed. It can be a pseudonym.")))
     elif len(form.name) > PRINTED_NAME_MAX:
@@ -164,7 +159,7 @@ def _write(request: web.Request, known: Known, form: LetterForm, complaints: lis
     return render(request, "desk/write.html", status, known=known, form=form, complaints=complaints, limit=limit)
 
 
-@ROUTES.post("/{language}/to/{slug}")
+@ROUTES.post("/{language}/to/{slug}", name="write")
 async def send(request: web.Request) -> web.Response:
     """Show the pages, go back to the form, or send. Until it is sent nothing of a letter is stored."""
     known = await _prisoner(request)
@@ -230,7 +225,7 @@ async def ask_confirmation(request: web.Request) -> web.Response:
     return render(request, "desk/confirm.html", state=state)
 
 
-@ROUTES.post("/{language}/confirm/{token}")
+@ROUTES.post("/{language}/confirm/{token}", name="confirm")
 async def confirm(request: web.Request) -> web.Response:
     """Confirm a letter by the link in the mail."""
     try:
@@ -246,7 +241,7 @@ async def ask_phrase(request: web.Request) -> web.Response:
     return render(request, "desk/phrase.html", complaint=None)
 
 
-@ROUTES.post("/{language}/phrase")
+@ROUTES.post("/{language}/phrase", name="phrase")
 async def confirm_phrase(request: web.Request) -> web.Response:
     """Confirm the letters of a claim phrase, and open its inbox."""
     _ = words(request)
@@ -323,21 +318,21 @@ async def reply(request: web.Request) -> web.Response:
     return render(request, "desk/reply.html", reply=found, secret=secret.link)
 
 
-def _part(part: Callable[[web.Request], str], content_type: str) -> Callable[[web.Request], object]:
-    async def handler(request: web.Request) -> web.Response:
-        store, secret = request.config_dict[STORE], _secret(request)
-        try:
-            data = await reply_part(store, secret, request.match_info["reply"], part(request))
-        except (NoSuchInboxError, SealBrokenError, BlobMissingError):
-            raise web.HTTPNotFound from None
-        return web.Response(body=data, content_type=content_type)
-
-    return handler
+@ROUTES.get("/{language}/inbox/{secret}/reply/{reply}/reply.pdf", name="reply_pdf")
+async def reply_pdf(request: web.Request) -> web.Response:
+    """The reply as one PDF."""
+    return await _serve(request, REPLY_PDF, "application/pdf")
 
 
-ROUTES.get("/{language}/inbox/{secret}/reply/{reply}/reply.pdf", name="reply_pdf")(
-    _part(lambda request: REPLY_PDF, "application/pdf")
-)
-ROUTES.get(r"/{language}/inbox/{secret}/reply/{reply}/{number:\d+}.jpg", name="reply_picture")(
-    _part(lambda request: f"{int(request.match_info['number'])}.jpg", "image/jpeg")
-)
+@ROUTES.get(r"/{language}/inbox/{secret}/reply/{reply}/{number:\d+}.jpg", name="reply_picture")
+async def reply_picture(request: web.Request) -> web.Response:
+    """One page of the reply as a picture."""
+    return await _serve(request, f"{int(request.match_info['number'])}.jpg", "image/jpeg")
+
+
+async def _serve(request: web.Request, part: str, content_type: str) -> web.Response:
+    try:
+        data = await reply_part(request.config_dict[STORE], _secret(request), request.match_info["reply"], part)
+    except (NoSuchInboxError, SealBrokenError, BlobMissingError):
+        raise web.HTTPNotFound from None
+    return web.Response(body=data, content_type=content_type)

@@ -48,7 +48,7 @@ def _empty_is_none(value: object) -> object:
 
 Line = Annotated[str, BeforeValidator(_one_line), Field(min_length=1, max_length=200)]
 Address = Annotated[str, BeforeValidator(_lines), Field(max_length=1000)]
-Slug = Annotated[str, Field(pattern=rf"\A{SLUG.pattern}\Z", max_length=80)]
+Slug = Annotated[str, Field(pattern=rf"^{SLUG.pattern}$", max_length=80)]
 
 
 class Facility(BaseModel):
@@ -58,7 +58,7 @@ class Facility(BaseModel):
 
     slug: Slug
     name: Line
-    country: Annotated[str, Field(pattern=r"\A[A-Z]{2}\Z")]
+    country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
     """ISO 3166-1, two letters."""
     address: Annotated[Address, Field(min_length=1)]
     return_address: Address = ""

@@ -50,6 +50,10 @@ class Blobs:
         async for chunk in key.decrypt_chunks(found.stream(CHUNK), blob_id):
             yield chunk
 
+    async def delete(self, blob_id: str) -> None:
+        """Delete a blob that no row names."""
+        await obstore.delete_async(self._store, _path(blob_id))
+
     async def get_bytes(self, blob_id: str, key: ContentKey) -> bytes:
         """The plain bytes of a blob. Raises BlobMissingError and SealBrokenError."""
         return b"".join([chunk async for chunk in self.get(blob_id, key)])

@@ -15,7 +15,7 @@ from relay.domain.reply_code import ReplyCode
 from relay.sealing import Context, InboxSecret, PrivateKey
 from relay.store.directory import Known
 from relay.store.sealed import load_key
-from relay.store.tables import conversations, inboxes, letters, reply_order_letters, reply_orders
+from relay.store.tables import conversations, inboxes, letters, prisoners, reply_order_letters, reply_orders
 
 
 def letter_context(letter_id: str) -> Context:
@@ -66,6 +66,17 @@ async def ordered_by(connection: AsyncConnection, code: ReplyCode) -> list[Order
         .where(reply_orders.c.code == code)
     )
     return [Ordered(row.id, LetterState(row.state), row.sheets) for row in rows]
+
+
+async def languages_of(connection: AsyncConnection, code: ReplyCode) -> tuple[str, ...]:
+    """The languages of the conversations of a reply code: the prisoners' and the senders'."""
+    rows = await connection.execute(
+        sa.select(prisoners.c.language, letters.c.language.label("sender_language"))
+        .join(letters, letters.c.prisoner_id == prisoners.c.id)
+        .join(reply_order_letters, reply_order_letters.c.letter_id == letters.c.id)
+        .where(reply_order_letters.c.code == code)
+    )
+    return tuple(dict.fromkeys(language for row in rows for language in row))
 
 
 async def code_of(connection: AsyncConnection, letter_id: str) -> tuple[ReplyCode, int]:

@@ -72,6 +72,14 @@ async def find_blob(connection: AsyncConnection, context: Context, part: str) ->
     return blob_id
 
 
+async def find_blobs(connection: AsyncConnection, context: Context) -> dict[str, str]:
+    """The ids of all blobs of a record by part."""
+    rows = await connection.execute(
+        sa.select(blobs.c.part, blobs.c.id).where(blobs.c.record == context.kind, blobs.c.record_id == context.id)
+    )
+    return {row.part: row.id for row in rows}
+
+
 async def open_part(store: Store, context: Context, part: str, key: PrivateKey) -> bytes:
     """The plain bytes of one blob of a record. Raises SealBrokenError and BlobMissingError."""
     async with store.database.reading() as connection:

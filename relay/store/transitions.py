@@ -73,6 +73,8 @@ async def move(
     `relay.domain.lives` does not have the step.
     """
     table = TABLES[record]
+    if reason is not None and "reason" in table.c:
+        values["reason"] = reason
     row = (await connection.execute(sa.select(table).where(table.c.id == record_id).with_for_update())).one_or_none()
     if row is None:
         raise NotThereError(f"there is no {record} {record_id}")

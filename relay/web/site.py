@@ -10,17 +10,16 @@ from urllib.parse import urlsplit
 
 import aiohttp_jinja2
 import jinja2
-import structlog
 from aiohttp import web
 from babel.dates import format_date, format_datetime, format_timedelta
 
 from relay.domain.languages import LANGUAGE_NAMES, LANGUAGES
 from relay.domain.reply_code import grouped
 from relay.locale import catalogue
+from relay.log import failed
 from relay.web.keys import LANGUAGE, SETTINGS, STORE, VOLUNTEER
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-LOG: Final = structlog.get_logger()
 
 FORM_BYTES: Final = 1024 * 1024
 """Largest form: a letter of 12,000 characters takes 72 kB where each is written as %D0%90."""
@@ -137,19 +136,8 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except asyncio.CancelledError:
         raise
     except Exception as error:  # noqa: BLE001 - the last resort: a screen instead of a broken connection
-        # The name of the route and of the error only: messages and paths may hold content or secrets.
-        route = request.match_info.route.name
-        LOG.error(  # noqa: TRY400 - a trace may hold content or secrets
-            "screen_failed", screen=route, error=type(error).__name__, place=_place(error)
-        )
+        failed("screen_failed", error, screen=request.match_info.route.name)
         return _error_screen(request, 500)
-
-
-def _place(error: BaseException) -> str:
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    return f"{frame.tb_frame.f_globals.get('__name__')}:{frame.tb_lineno}" if frame else ""
 
 
 def _error_screen(request: web.Request, status: int) -> web.Response:

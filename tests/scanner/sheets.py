@@ -43,16 +43,15 @@ def sheet(
     """One side of a reply sheet at 300 dpi, grey; `words` are printed on its lines, `second` is in its lower corner."""
     page = Image.new("L", (_px(PAGE.width), _px(PAGE.height)), 255)
     draw = ImageDraw.Draw(page)
-    for place, mark in enumerate(MARKS):
+    for mark in MARKS:
         draw.rectangle(_box(mark), fill=0)
-        if place == HOLLOW_MARK:
-            draw.rectangle(_box(mark.grown((MARK_HOLE - MARK) / 2)), fill=255)
+    draw.rectangle(_box(MARKS[HOLLOW_MARK].grown((MARK_HOLE - MARK) / 2)), fill=255)
     upper = MatrixCode(code, number, side)
     for place, matrix in zip(MATRICES, (upper, second or upper), strict=True):
         page.paste(matrix_picture(str(matrix)).resize((_px(place.width),) * 2), (_px(place.x), _px(place.y)))
     symbols = ImageFont.truetype(_FONTS / "DejaVuSansMono-Bold.ttf", _px(CODE_HEIGHT) / _CAP_HEIGHT)
-    for place in READABLE:
-        draw.text((_px(place.x), _px(place.y + 6.5)), grouped(code), fill=0, font=symbols, anchor="ls")
+    for row in READABLE:
+        draw.text((_px(row.x), _px(row.y + 6.5)), grouped(code), fill=0, font=symbols, anchor="ls")
     small = ImageFont.truetype(_FONTS / "DejaVuSans.ttf", _px(4))
     draw.text((_px(HEADER.x), _px(HEADER.y)), f"Ivan Vymyshlenny    page {number} of 2", fill=0, font=small)
     draw.text((_px(INSTRUCTIONS.x), _px(INSTRUCTIONS.y)), "Please write on the lines, in separate letters.", 0, small)
@@ -70,7 +69,7 @@ def sheet(
 
 def matrix_picture(text: str) -> Image.Image:
     """A matrix code without its quiet zone, one pixel for each module."""
-    code = zxingcpp.create_barcode(text, zxingcpp.BarcodeFormat.QRCode, ec_level="H", version=2)
+    code = zxingcpp.create_barcode(text, zxingcpp.BarcodeFormat.QRCode, ec_level="H")
     return Image.fromarray(np.array(code.to_image(scale=1, add_quiet_zones=False)))
 
 
@@ -103,7 +102,11 @@ def photographed(page: Image.Image) -> Image.Image:
     ]
     coefficients = np.linalg.solve(np.array(rows, float), np.array(corners, float).ravel())
     lit = page.convert("RGB").transform(
-        (width, height), Image.Transform.PERSPECTIVE, tuple(coefficients), Image.Resampling.BICUBIC, fillcolor=(60, 45, 35)
+        (width, height),
+        Image.Transform.PERSPECTIVE,
+        tuple(coefficients),
+        Image.Resampling.BICUBIC,
+        fillcolor=(60, 45, 35),
     )
     pixels = np.asarray(lit, np.float64) * np.linspace(0.95, 0.7, width)[None, :, None]
     return Image.fromarray(pixels.astype(np.uint8))

@@ -11,8 +11,8 @@ import zxingcpp
 from PIL import Image, ImageDraw
 
 from print.rendering import page_of_sheet, render
-from relay import demo_paper
-from relay.demo_paper import MissingHandwritingFontError, hand_written
+from relay.demo import paper
+from relay.demo.paper import MissingHandwritingFontError, hand_written
 from relay.domain.reply_code import MatrixCode, Side
 from relay.domain.sheet import WRITING
 from tests.print.letters import letter
@@ -74,6 +74,6 @@ def test_white_page_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_missing_handwriting_font_names_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo_paper, "HANDWRITING_FONT", tmp_path / "none.ttf")
+    monkeypatch.setattr(paper, "HANDWRITING_FONT", tmp_path / "none.ttf")
     with pytest.raises(MissingHandwritingFontError, match="apt-get install fonts-sjfonts"):
         hand_written(PDF, SHEET, None)

@@ -1,0 +1,152 @@
+"""Puts the parts of an installation together and serves its sites."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from typing import Final
+
+from aiohttp import web
+
+import censor_queue.screens
+import relay.desk.screens
+import relay.office.screens
+import scanner.screens
+from print import screens as print_screens
+from print.rendering import RenderingPool
+from relay.config import ConfigError, Installation, Settings
+from relay.sealing import PrivateKey, PublicKey
+from relay.store.blobs import Blobs
+from relay.store.database import Database
+from relay.store.schema import migrate
+from relay.store.sealed import Store
+from relay.web.keys import DESK, LETTER_PAGES, OFFICE_KEY, SETTINGS, STORE
+from relay.web.sessions import only_volunteers
+from relay.web.site import new_site
+from relay.worker import Job, desk_jobs, office_jobs, working
+
+OFFICE: Final = "office"
+DRAIN_SECONDS: Final = 30
+"""How long requests may take to end when the process is asked to stop."""
+
+
+class Role(StrEnum):
+    """What a process does."""
+
+    DESK = "desk"
+    OFFICE = "office"
+    WORKER = "worker"
+
+
+class Relay:
+    """An opened installation. The private keys are read when they are asked for: a desk has not the office's."""
+
+    def __init__(self, installation: Installation) -> None:
+        """Open rows and blobs. Raises ConfigError where the office's public key is missing."""
+        self.installation: Final = installation
+        self.settings: Final[Settings] = installation.settings
+        office = _public(installation, OFFICE)
+        self.store: Final = Store(Database(installation.database), Blobs(installation.blobs), office)
+
+    @property
+    def office_key(self) -> PrivateKey:
+        """What opens all that is stored. Raises ConfigError where it is not here."""
+        return _private(self.installation, OFFICE)
+
+    @property
+    def desk_key(self) -> PrivateKey:
+        """What opens the confirmations that the desk has to send. Raises ConfigError where it is not here."""
+        return _private(self.installation, "desk")
+
+    async def close(self) -> None:
+        """Close the database."""
+        await self.store.database.close()
+
+
+def _public(installation: Installation, name: str) -> PublicKey:
+    path = installation.keys / f"{name}.pub"
+    try:
+        return PublicKey.load(path)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"the key {path} cannot be read ({error}). `relay init` makes keys.") from error
+
+
+def _private(installation: Installation, name: str) -> PrivateKey:
+    path = installation.keys / f"{name}.key"
+    try:
+        return PrivateKey.load(path)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"the key {path} cannot be read ({error}).") from error
+
+
+@asynccontextmanager
+async def opened(installation: Installation) -> AsyncIterator[Relay]:
+    """An installation with its schema brought up to date, closed at the end."""
+    relay_ = Relay(installation)
+    try:
+        await migrate(relay_.store.database)
+        yield relay_
+    finally:
+        await relay_.close()
+
+
+def desk_site(relay_: Relay, pages: RenderingPool) -> web.Application:
+    """The public site. It has no key that opens letters."""
+    site = new_site(["relay.desk"])
+    site[STORE], site[SETTINGS] = relay_.store, relay_.settings
+    site[LETTER_PAGES], site[DESK] = pages, _public(relay_.installation, "desk")
+    site.add_routes(relay.desk.screens.ROUTES)
+    return site
+
+
+def office_site(relay_: Relay) -> web.Application:
+    """The volunteers' site."""
+    site = new_site(["relay.office", "censor_queue", "print", "scanner"], only_volunteers)
+    site[STORE], site[SETTINGS] = relay_.store, relay_.settings
+    site[OFFICE_KEY] = relay_.office_key
+    for screens in (relay.office.screens, censor_queue.screens, print_screens, scanner.screens):
+        site.add_routes(screens.ROUTES)
+    return site
+
+
+@asynccontextmanager
+async def listening(site: web.Application, host: str, port: int) -> AsyncIterator[None]:
+    """Serve a site until the end of the block; requests that run then are finished. No access log: paths are secret."""
+    runner = web.AppRunner(site, access_log=None, shutdown_timeout=DRAIN_SECONDS)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def running(relay_: Relay, roles: Collection[Role]) -> AsyncIterator[None]:
+    """Run the sites and jobs of these roles until the end of the block, then drain."""
+    settings, pages = relay_.settings, RenderingPool()
+    jobs: list[Job] = []
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(pages.close)
+        if Role.DESK in roles:
+            jobs += desk_jobs(relay_.store, settings, relay_.desk_key)
+            await stack.enter_async_context(listening(desk_site(relay_, pages), settings.desk.host, settings.desk.port))
+        if Role.OFFICE in roles:
+            await stack.enter_async_context(listening(office_site(relay_), settings.office.host, settings.office.port))
+        if Role.WORKER in roles:
+            jobs += office_jobs(relay_.store, settings, relay_.office_key, pages)
+        await stack.enter_async_context(working(relay_.store, relay_.installation.runtime, jobs))
+        yield
+
+
+async def serve(installation: Installation, roles: Collection[Role]) -> None:
+    """Run until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    async with opened(installation) as relay_, running(relay_, roles):
+        await stop.wait()

@@ -1,0 +1,218 @@
+"""The office's own screens: log in, what waits, the directory."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+from aiohttp import web
+from pydantic import ValidationError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from relay.domain.directory import Entry, Facility, Prisoner, PrisonerState
+from relay.domain.languages import LANGUAGE_NAMES
+from relay.domain.lives import BatchState, LetterState, PageState, ScanState
+from relay.store import directory, volunteers
+from relay.store.tables import batches, letters, outbox, pages, scans
+from relay.web.keys import SETTINGS, STORE
+from relay.web.sessions import COOKIE, set_cookie
+from relay.web.site import path_to, render, words
+
+ROUTES: Final = web.RouteTableDef()
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """How much of one kind of work waits, and since when."""
+
+    route: str
+    title: str
+    count: int
+    oldest: datetime.datetime | None
+
+
+def _(sentence: str) -> str:
+    return sentence
+
+
+_QUEUES: Final = (
+    ("review", _("letters to be read"), letters, (letters.c.state == LetterState.QUEUED,)),
+    (
+        "print",
+        _("letters to be printed"),
+        letters,
+        (letters.c.state == LetterState.APPROVED, letters.c.batch_id.is_(None)),
+    ),
+    ("print", _("batches to be printed or posted"), batches, (batches.c.state != BatchState.POSTED,)),
+    ("scans", _("files being read"), scans, (scans.c.state == ScanState.RECEIVED,)),
+    (
+        "scans",
+        _("pages that wait for a person"),
+        pages,
+        (pages.c.state.in_([PageState.UNMATCHED, PageState.HELD]),),
+    ),
+    ("home", _("mails not sent yet"), outbox, (outbox.c.state == "waiting",)),
+    ("home", _("mails given up"), outbox, (outbox.c.state == "gave_up",)),
+)
+
+
+async def queues(connection: AsyncConnection) -> list[Queue]:
+    """All work that waits."""
+    found = []
+    for route, title, table, where in _QUEUES:
+        row = (
+            await connection.execute(
+                sa.select(sa.func.count(), sa.func.min(table.c.state_since).label("oldest")).where(*where)
+            )
+        ).one()
+        found.append(Queue(route, title, row[0], row.oldest))
+    return found
+
+
+@ROUTES.get("/{language}/", name="home")
+async def home(request: web.Request) -> web.Response:
+    """What waits, and since when."""
+    async with request.config_dict[STORE].database.reading() as connection:
+        found = await queues(connection)
+    return render(request, "office/home.html", queues=found, most=max(queue.count for queue in found))
+
+
+@ROUTES.get("/{language}/log-in", name="log_in")
+async def ask_log_in(request: web.Request) -> web.Response:
+    """The log-in form."""
+    return render(request, "office/log_in.html", complaint=None, login="")
+
+
+@ROUTES.post("/{language}/log-in", name="log_in")
+async def log_in(request: web.Request) -> web.Response:
+    """Start a session."""
+    store = request.config_dict[STORE]
+    data = await request.post()
+    login, password = str(data.get("login", "")).strip(), str(data.get("password", ""))
+    async with store.database.reading() as connection:
+        row = await volunteers.find(connection, login)
+    known = row.password_hash if row is not None and not row.disabled else None
+    if not await asyncio.to_thread(volunteers.matches, known, password):
+        complaint = words(request)("Login and password do not fit.")
+        return render(request, "office/log_in.html", 401, complaint=complaint, login=login)
+    assert row is not None
+    async with store.database.writing() as connection:
+        token = await volunteers.start_session(connection, row.id, store.database.clock())
+    response = web.HTTPSeeOther(path_to(request, "home"))
+    set_cookie(response, token, secure=request.config_dict[SETTINGS].site.office_url.startswith("https:"))
+    raise response
+
+
+@ROUTES.post("/{language}/log-out", name="log_out")
+async def log_out(request: web.Request) -> web.Response:
+    """End the session."""
+    store = request.config_dict[STORE]
+    async with store.database.writing() as connection:
+        await volunteers.end_session(connection, request.cookies.get(COOKIE, ""))
+    response = web.HTTPSeeOther(path_to(request, "log_in"))
+    response.del_cookie(COOKIE)
+    raise response
+
+
+@ROUTES.get("/{language}/directory", name="directory")
+async def show_directory(request: web.Request) -> web.Response:
+    """All prisoners and facilities."""
+    async with request.config_dict[STORE].database.reading() as connection:
+        everyone = await directory.everyone(connection)
+        facilities = await directory.all_facilities(connection)
+    return render(request, "office/directory.html", everyone=everyone, facilities=facilities)
+
+
+@ROUTES.get("/{language}/directory/prisoner", name="prisoner")
+async def show_prisoner(request: web.Request) -> web.Response:
+    """The form of a prisoner: of the one named by ?slug=, or empty."""
+    values: dict[str, Any] = {"state": PrisonerState.ACTIVE, "language": request.config_dict[SETTINGS].site.language}
+    if slug := request.query.get("slug"):
+        async with request.config_dict[STORE].database.reading() as connection:
+            known = await directory.by_slug(connection, slug)
+        if known is None:
+            raise web.HTTPNotFound
+        values = known.prisoner.model_dump() | {"facility": known.facility.slug}
+    return await _prisoner(request, values, {})
+
+
+async def _prisoner(request: web.Request, values: dict[str, Any], wrong: dict[str, str]) -> web.Response:
+    async with request.config_dict[STORE].database.reading() as connection:
+        facilities = await directory.all_facilities(connection)
+    return render(
+        request,
+        "office/prisoner.html",
+        422 if wrong else 200,
+        values=values,
+        wrong=wrong,
+        facilities=facilities,
+        states=list(PrisonerState),
+        sheet_languages=LANGUAGE_NAMES,
+    )
+
+
+@ROUTES.post("/{language}/directory/prisoner", name="prisoner")
+async def save_prisoner(request: web.Request) -> web.Response:
+    """Add a prisoner, or correct the one with this slug."""
+    store = request.config_dict[STORE]
+    values = {name: str(value).strip() for name, value in (await request.post()).items()}
+    facility_slug = values.pop("facility", "")
+    wrong: dict[str, str] = {}
+    prisoner = None
+    try:
+        prisoner = Prisoner.model_validate(values)
+    except ValidationError as error:
+        wrong = _wrong(request, error)
+    async with store.database.reading() as connection:
+        facilities = {facility.slug: facility for facility in await directory.all_facilities(connection)}
+    if facility_slug not in facilities:
+        wrong["facility"] = words(request)("Please choose a facility.")
+    if wrong or prisoner is None:
+        return await _prisoner(request, values | {"facility": facility_slug}, wrong)
+    async with store.database.writing() as connection:
+        await directory.save(connection, [Entry(prisoner, facilities[facility_slug])])
+    raise web.HTTPSeeOther(path_to(request, "directory"))
+
+
+@ROUTES.get("/{language}/directory/facility", name="facility")
+async def show_facility(request: web.Request) -> web.Response:
+    """The form of a facility: of the one named by ?slug=, or empty."""
+    values: dict[str, Any] = {}
+    if slug := request.query.get("slug"):
+        async with request.config_dict[STORE].database.reading() as connection:
+            found = [facility for facility in await directory.all_facilities(connection) if facility.slug == slug]
+        if not found:
+            raise web.HTTPNotFound
+        values = found[0].model_dump()
+    return render(request, "office/facility.html", values=values, wrong={})
+
+
+@ROUTES.post("/{language}/directory/facility", name="facility")
+async def save_facility(request: web.Request) -> web.Response:
+    """Add a facility, or correct the one with this slug."""
+    values = {name: str(value).strip() for name, value in (await request.post()).items()}
+    try:
+        facility = Facility.model_validate(values | {"country": values.get("country", "").upper()})
+    except ValidationError as error:
+        return render(request, "office/facility.html", 422, values=values, wrong=_wrong(request, error))
+    async with request.config_dict[STORE].database.writing() as connection:
+        await directory.save_facility(connection, facility)
+    raise web.HTTPSeeOther(path_to(request, "directory"))
+
+
+def _wrong(request: web.Request, error: ValidationError) -> dict[str, str]:
+    _ = words(request)
+    sentences = {
+        "slug": _("Small Latin letters and digits, joined by hyphens: anna-example."),
+        "name": _("Please give a name of at most 200 characters."),
+        "birth_year": _("A year with four digits, or nothing."),
+        "country": _("Two letters: RU, DE, SE, GB."),
+        "address": _("Please give the postal address, line by line."),
+    }
+    return {
+        str(problem["loc"][0]): sentences.get(str(problem["loc"][0]), _("This cannot be stored."))
+        for problem in error.errors()
+    }

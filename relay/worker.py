@@ -1,0 +1,119 @@
+"""The worker: runs the jobs of the workplaces, one after the other of each kind, until it is asked to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+
+from print.jobs import render_next
+from print.rendering import RenderingPool
+from relay.config import Settings
+from relay.domain.lives import WORKER, LetterState, Record
+from relay.log import failed
+from relay.mail.outbox import Sender
+from relay.sealing import PrivateKey
+from relay.store.audit import add_checkpoint
+from relay.store.leases import Owner
+from relay.store.letters import letter_context
+from relay.store.sealed import Store, shred
+from relay.store.tables import batches, checkpoints, letters, outbox, replies, scans
+from relay.store.transitions import move
+from scanner.jobs import assemble_next, split_next
+
+PAUSE: Final = 1.0
+"""Seconds between two looks at an empty queue."""
+CHECKPOINT_EVERY: Final = datetime.timedelta(days=1)
+EXPIRED_AT_ONCE: Final = 100
+
+Job = Callable[[str], Awaitable[bool | int]]
+"""Does the next piece of work in the name of this owner of leases; false where there was none."""
+
+
+def desk_jobs(store: Store, settings: Settings, desk: PrivateKey) -> list[Job]:
+    """The jobs of a desk: it sends the confirmations."""
+    return [lambda owner: Sender(store, settings, owner, desk, desk=True).send_due()]
+
+
+def office_jobs(store: Store, settings: Settings, office: PrivateKey, pages: RenderingPool) -> list[Job]:
+    """The jobs that need the office's key."""
+    return [
+        lambda owner: Sender(store, settings, owner, office, desk=False).send_due(),
+        lambda owner: render_next(store, settings, owner, office, pages),
+        lambda owner: split_next(store, settings, owner, office),
+        lambda owner: assemble_next(store, owner, office),
+        partial(_expire, store, settings),
+        partial(_checkpoint, store),
+    ]
+
+
+@asynccontextmanager
+async def working(store: Store, runtime: Path, jobs: Sequence[Job]) -> AsyncIterator[None]:
+    """Run the jobs until the end of the block; what is begun then is finished.
+
+    First gives back what a process that was killed on this machine still holds.
+    """
+    owner = Owner(runtime)
+    try:
+        async with store.database.writing() as connection:
+            await owner.bury_the_dead(connection, (letters, batches, scans, replies, outbox))
+        stop = asyncio.Event()
+        tasks = [asyncio.create_task(_repeat(job, owner.name, stop)) for job in jobs]
+        try:
+            yield
+        finally:
+            stop.set()
+            await asyncio.gather(*tasks)
+    finally:
+        owner.close()
+
+
+async def _repeat(job: Job, owner: str, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        try:
+            if await job(owner):
+                continue
+        except Exception as error:  # noqa: BLE001 - a database that is away for a while ends no worker
+            failed("worker_failed", error)
+        try:
+            await asyncio.wait_for(stop.wait(), PAUSE)
+        except TimeoutError:
+            continue
+
+
+async def _expire(store: Store, settings: Settings, owner: str) -> bool:
+    """Destroy letters that were never confirmed."""
+    del owner
+    now = store.database.clock()
+    old = now - datetime.timedelta(days=settings.letter.days_to_confirm)
+    unconfirmed = (letters.c.state == LetterState.UNCONFIRMED, letters.c.created_at < old)
+    query = sa.select(letters.c.id).where(*unconfirmed).limit(EXPIRED_AT_ONCE)
+    async with store.database.reading() as connection:
+        if (await connection.execute(query)).first() is None:
+            return False
+    async with store.database.writing() as connection:
+        found = (await connection.execute(query.with_for_update())).scalars().all()
+        for letter_id in found:
+            await move(connection, Record.LETTER, letter_id, LetterState.EXPIRED, by=WORKER, at=now)
+            await shred(connection, letter_context(letter_id))
+    return bool(found)
+
+
+async def _checkpoint(store: Store, owner: str) -> bool:
+    """Chain the events of the last day."""
+    del owner
+    now = store.database.clock()
+    last = sa.select(sa.func.max(checkpoints.c.at, type_=checkpoints.c.at.type))
+    async with store.database.reading() as connection:
+        at = (await connection.execute(last)).scalar_one()
+    if at is not None and at > now - CHECKPOINT_EVERY:
+        return False
+    async with store.database.writing() as connection:
+        await add_checkpoint(connection, now)
+    return False

@@ -1,0 +1,180 @@
+"""What a worker does for the scanning: it splits received files and assembles the replies."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from relay.config import Settings
+from relay.domain.lives import Record, ReplyState, ScanState
+from relay.log import failed
+from relay.sealing import ContentKey, Context, PrivateKey
+from relay.store import leases
+from relay.store.letters import languages_of
+from relay.store.sealed import Store, find_blob, find_blobs, load_key
+from relay.store.tables import replies, scans
+from scanner import steps
+from scanner.assembly import AssembledPage, assemble
+from scanner.intake import PageFile, pages
+from scanner.limits import Limits, ScanRefusedError
+from scanner.printed_code import read_printed_code
+from scanner.tesseract import LANGUAGES, recognise
+from scanner.transcript import transcript
+
+LOG: Final = structlog.get_logger()
+USUAL_LANGUAGES: Final = ("ru", "en")
+"""Languages of a page whose letter is not known."""
+AT_ONCE: Final = len(os.sched_getaffinity(0))
+"""Pages of one file that are recognised at a time."""
+MEMORY_FOLDER: Final = Path("/dev/shm")  # noqa: S108 - private folders are made in it
+"""Where opened content lies while it is worked on: in memory, so that no disk keeps it."""
+
+
+def limits(settings: Settings) -> Limits:
+    """The limits of one file from the settings."""
+    scan = settings.scan
+    return Limits(
+        megabytes=scan.max_megabytes,
+        pages=scan.max_pages,
+        megapixels=scan.max_megapixels,
+        seconds=scan.seconds_per_file,
+    )
+
+
+async def split_next(
+    store: Store, settings: Settings, owner: str, office: PrivateKey, scan_id: str | None = None
+) -> bool:
+    """Split the oldest received file, or the named one. False where there is none."""
+    conditions = [scans.c.state == ScanState.RECEIVED, *([scans.c.id == scan_id] if scan_id else [])]
+    async with store.database.writing() as connection:
+        claimed = await leases.claim(
+            connection, scans, *conditions, owner=owner, now=store.database.clock(), order_by=scans.c.created_at
+        )
+    if not claimed:
+        return False
+    claimed_id = claimed[0].id
+    try:
+        async with _renewed(store, claimed_id, owner):
+            await _split(store, settings, owner, office, claimed_id)
+    except ScanRefusedError as refusal:
+        LOG.info("scan_refused", scan=claimed_id, reason=refusal.reason)
+        with suppress(steps.LeaseLostError):
+            await steps.reject(store, claimed_id, owner, refusal.reason)
+    except Exception as error:  # noqa: BLE001 - one file that cannot be read does not stop the others
+        await _failed(store, "scan", claimed_id, error)
+    return True
+
+
+@asynccontextmanager
+async def _renewed(store: Store, scan_id: str, owner: str) -> AsyncIterator[None]:
+    async def renew() -> None:
+        while True:
+            await asyncio.sleep(leases.LEASE.total_seconds() / 4)
+            async with store.database.writing() as connection:
+                await leases.renew(connection, scans, scan_id, owner=owner, now=store.database.clock())
+
+    renewing = asyncio.create_task(renew())
+    try:
+        yield
+    finally:
+        renewing.cancel()
+        with suppress(asyncio.CancelledError):
+            await renewing
+
+
+async def _failed(store: Store, kind: str, row_id: str, error: Exception) -> None:
+    failed(f"{kind}_failed", error, record=row_id)
+    table = scans if kind == "scan" else replies
+    async with store.database.writing() as connection:
+        await leases.fail(connection, table, row_id, error=type(error).__name__, now=store.database.clock())
+
+
+async def _split(store: Store, settings: Settings, owner: str, office: PrivateKey, scan_id: str) -> None:
+    context = Context(Record.SCAN, scan_id)
+    async with store.database.reading() as connection:
+        key = await load_key(connection, context, office)
+        original = await find_blob(connection, context, steps.ORIGINAL)
+    memory = MEMORY_FOLDER if os.access(MEMORY_FOLDER, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="relay-", dir=memory) as folder:
+        path = Path(folder) / steps.ORIGINAL
+        with path.open("wb") as file:
+            async for chunk in store.blobs.get(original, key):
+                file.write(chunk)
+        read: list[asyncio.Task[steps.ReadPage]] = []
+        at_once = asyncio.Semaphore(AT_ONCE)
+        try:
+            async with aclosing(pages(path, Path(folder), limits(settings))) as found:
+                async for page in found:
+                    await at_once.acquire()
+                    task = asyncio.create_task(_read(store, key, page))
+                    task.add_done_callback(lambda _: at_once.release())
+                    read.append(task)
+            done = await asyncio.gather(*read)
+        finally:
+            for task in read:
+                task.cancel()
+            await asyncio.gather(*read, return_exceptions=True)
+    await steps.split(store, scan_id, owner, key, done)
+
+
+async def _read(store: Store, key: ContentKey, page: PageFile) -> steps.ReadPage:
+    codes = await read_printed_code(page)
+    languages: tuple[str, ...] = USUAL_LANGUAGES
+    if codes.agreed is not None:
+        async with store.database.reading() as connection:
+            languages = await languages_of(connection, codes.agreed.code) or USUAL_LANGUAGES
+    recognised = await recognise(page.pgm, "+".join(LANGUAGES[language] for language in languages))
+    if recognised.failure is not None:
+        LOG.warning("page_not_recognised", reason=recognised.failure)
+    picture = await store.blobs.put_bytes(page.jpeg.read_bytes(), key)
+    text = await store.blobs.put_bytes(recognised.text_pdf, key) if recognised.text_pdf else None
+    page.pgm.unlink()
+    page.jpeg.unlink()
+    side = codes.agreed.side if codes.agreed else None
+    lines = transcript(recognised.words, page.geometry, side)
+    return steps.ReadPage(page.number, codes, lines, picture, text)
+
+
+async def assemble_next(store: Store, owner: str, office: PrivateKey) -> bool:
+    """Assemble and release the oldest open reply. False where there is none."""
+    async with store.database.writing() as connection:
+        claimed = await leases.claim(
+            connection,
+            replies,
+            replies.c.state == ReplyState.OPEN,
+            owner=owner,
+            now=store.database.clock(),
+            order_by=replies.c.created_at,
+        )
+    if not claimed:
+        return False
+    reply_id = claimed[0].id
+    try:
+        await _assemble(store, office, reply_id)
+    except steps.PagesChangedError:
+        async with store.database.writing() as connection:
+            await leases.give_back(connection, replies, reply_id, owner=owner)
+    except Exception as error:  # noqa: BLE001 - one reply that cannot be assembled does not stop the others
+        await _failed(store, "reply", reply_id, error)
+    return True
+
+
+async def _assemble(store: Store, office: PrivateKey, reply_id: str) -> None:
+    async with store.database.reading() as connection:
+        reply = await steps.open_reply(connection, reply_id, office)
+        blobs = await find_blobs(connection, reply.scan_key.context)
+    assembled = []
+    for page in reply.pages:
+        picture = await store.blobs.get_bytes(blobs[steps.page_picture(page.number)], reply.scan_key)
+        text = blobs.get(steps.page_text(page.number))
+        text_pdf = await store.blobs.get_bytes(text, reply.scan_key) if text else None
+        assembled.append(AssembledPage(picture, text_pdf))
+    pdf = await asyncio.to_thread(assemble, assembled)
+    await steps.release(store, reply, pdf, [page.jpeg for page in assembled])

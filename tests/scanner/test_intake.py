@@ -1,0 +1,211 @@
+"""Which files are taken, which are refused and why, and what a page is when it comes out."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pikepdf
+import pytest
+from PIL import Image
+
+from relay.domain.reply_code import Side
+from scanner import intake
+from scanner.codes import CodeRead, Method
+from scanner.geometry import Geometry
+from scanner.intake import PageFile, pages, split
+from scanner.limits import (
+    REASONS,
+    REFUSALS,
+    DamagedError,
+    Limits,
+    NotAScanError,
+    PasswordError,
+    Reason,
+    ScanRefusedError,
+    TooLargeError,
+    TooManyPagesError,
+    TooManyPixelsError,
+)
+from tests.scanner.sheets import CODE, photographed, scanned, sheet
+
+SMALL = (200, 300)
+
+
+def pdf_of(count: int, **encryption: str) -> bytes:
+    """A PDF of empty pages."""
+    pdf = pikepdf.Pdf.new()
+    for _ in range(count):
+        pdf.add_blank_page(page_size=(100, 150))
+    written = BytesIO()
+    pdf.save(written, encryption=pikepdf.Encryption(**encryption) if encryption else False)  # type: ignore[arg-type]
+    return written.getvalue()
+
+
+def picture(kind: str, image: Image.Image | None = None, **options: object) -> bytes:
+    """A picture file."""
+    written = BytesIO()
+    (image or Image.new("L", SMALL, 200)).save(written, kind, **options)
+    return written.getvalue()
+
+
+async def taken(content: bytes, work: Path, limits: Limits | None = None) -> list[PageFile]:
+    """The pages of a file with this content."""
+    path = work.parent / "file"
+    path.write_bytes(content)
+    return await split(path, work, limits or Limits())
+
+
+async def test_pdf_of_sheets_gives_its_pages_in_order(work: Path) -> None:
+    sides = [scanned(sheet(number=1, side=side), dpi=150) for side in Side]
+    scan = picture("PDF", sides[0], save_all=True, append_images=sides[1:], resolution=150)
+    given = await taken(scan, work)
+    assert [(page.number, page.codes.agreed) for page in given] == [
+        (1, CodeRead(CODE, 1, Side.A, Method.MATRIX)),
+        (2, CodeRead(CODE, 1, Side.B, Method.MATRIX)),
+    ]
+    assert sorted(path.name for path in work.iterdir()) == ["0001.jpg", "0001.pgm", "0002.jpg", "0002.pgm"]
+
+
+async def test_tiff_of_three_pages_gives_three(work: Path) -> None:
+    shades = [Image.new("L", SMALL, shade) for shade in (50, 150, 250)]
+    given = await taken(picture("TIFF", shades[0], save_all=True, append_images=shades[1:]), work)
+    assert [np.asarray(Image.open(page.pgm)).mean().round() for page in given] == [50, 150, 250]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+async def test_picture_of_each_kind_gives_one_page(work: Path, kind: str) -> None:
+    (page,) = await taken(picture(kind, dpi=(150, 150)), work)
+    assert (page.width, page.height, page.dpi, page.geometry) == (400, 600, 300, Geometry.AS_IT_CAME)
+
+
+async def test_page_files_are_grey_pixels_and_a_picture_of_200_dpi(work: Path) -> None:
+    (page,) = await taken(picture("PNG", scanned(sheet()), dpi=(300, 300)), work)
+    with Image.open(page.pgm) as grey, Image.open(page.jpeg) as kept:
+        assert (grey.format, grey.mode, grey.size) == ("PPM", "L", (2480, 3508))
+        assert (kept.format, kept.mode, kept.size, kept.info["dpi"]) == ("JPEG", "L", (1653, 2339), (200, 200))
+    assert page.jpeg.stat().st_size < 300_000
+
+
+async def test_page_written_with_a_blue_pen_stays_in_colour(work: Path) -> None:
+    paper = scanned(sheet()).convert("RGB")
+    paper.paste((30, 40, 160), (400, 900, 2000, 915))
+    (page,) = await taken(picture("PNG", paper, dpi=(300, 300)), work)
+    with Image.open(page.jpeg) as kept:
+        assert (page.colour, kept.mode) == (True, "RGB")
+        red, _, blue = kept.getpixel((800, 604))  # type: ignore[misc]
+        assert blue - red > 60
+
+
+async def test_photo_turned_by_its_exif_comes_out_upright(work: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright, the picture lies on its side
+    lying = Image.fromarray(np.repeat(np.linspace(0, 255, 300).astype(np.uint8)[None, :], 200, axis=0))
+    (page,) = await taken(picture("JPEG", lying, exif=exif), work)
+    with Image.open(page.pgm) as upright:
+        shades = np.asarray(upright.convert("L"), np.float64)
+    assert (page.width < page.height, shades[0].mean() < 20, shades[-1].mean() > 235) == (True, True, True)
+
+
+async def test_photo_says_72_dpi_and_its_resolution_is_guessed(work: Path) -> None:
+    (page,) = await taken(picture("JPEG", photographed(sheet()).resize((1500, 2000)), dpi=(72, 72)), work)
+    assert (page.geometry, page.dpi) == (Geometry.SHEET, 300)
+
+
+async def test_grey_picture_with_16_bits_keeps_its_shades(work: Path) -> None:
+    shades = np.full((300, 200), 100 * 256, np.uint16)
+    (page,) = await taken(picture("PNG", Image.fromarray(shades)), work)
+    assert np.asarray(Image.open(page.pgm)).mean().round() == 100
+
+
+async def test_transparent_picture_lies_on_white(work: Path) -> None:
+    (page,) = await taken(picture("PNG", Image.new("RGBA", SMALL, (0, 0, 0, 0))), work)
+    assert np.asarray(Image.open(page.pgm)).min() == 255
+
+
+async def test_file_is_only_read(work: Path) -> None:
+    path = work.parent / "scan.png"
+    path.write_bytes(picture("PNG"))
+    path.chmod(0o400)
+    before = path.stat()
+    await split(path, work, Limits())
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == (picture("PNG"), before.st_mtime_ns)
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (b"", NotAScanError),
+        ("Дорогой друг, это письмо".encode(), NotAScanError),
+        (picture("GIF"), NotAScanError),
+        (b"%!PS-Adobe-3.0\n", NotAScanError),
+        (b"%PDF-1.7\nnothing more", DamagedError),
+        (picture("JPEG", Image.effect_noise((900, 900), 90))[:9000], DamagedError),
+        (picture("PNG")[:60], DamagedError),
+        (pdf_of(1, user="open", owner="sesame"), PasswordError),
+    ],
+    ids=["empty", "text", "gif", "postscript", "cut-pdf", "cut-jpeg", "cut-png", "locked"],
+)
+async def test_file_that_is_no_good_scan_is_refused(work: Path, content: bytes, error: type[ScanRefusedError]) -> None:
+    with pytest.raises(error) as refused:
+        await taken(content, work)
+    assert (str(refused.value), list(work.iterdir())) == (REASONS[error.reason], [])
+
+
+async def test_pdf_of_2000_pages_is_refused_with_the_limit(work: Path) -> None:
+    with pytest.raises(TooManyPagesError) as refused:
+        await taken(pdf_of(2000), work)
+    assert str(refused.value) == "This file has more than 1000 pages. Scan fewer pages at once."
+
+
+async def test_pdf_of_as_many_pages_as_allowed_is_taken(work: Path) -> None:
+    assert len(await taken(pdf_of(3), work, Limits(pages=3))) == 3
+
+
+async def test_tiff_of_too_many_pages_is_refused(work: Path) -> None:
+    page = Image.new("1", (8, 8))
+    with pytest.raises(TooManyPagesError):
+        await taken(picture("TIFF", page, save_all=True, append_images=[page] * 3), work, Limits(pages=3))
+
+
+async def test_file_one_byte_too_large_is_refused_unread(work: Path) -> None:
+    with pytest.raises(TooLargeError) as refused:
+        await taken(bytes(1_000_001), work, Limits(megabytes=1))
+    assert str(refused.value) == "This file is larger than 1 MB. Scan fewer pages at once."
+
+
+async def test_picture_of_too_many_pixels_is_refused_before_it_is_decoded(work: Path) -> None:
+    with pytest.raises(TooManyPixelsError) as refused:
+        await taken(picture("PNG", Image.new("1", (20_000, 20_000))), work)
+    assert str(refused.value) == "A page of this file has more than 120 million pixels. Scan with 300 dpi."
+
+
+async def test_pages_wait_for_the_caller_and_end_with_it(work: Path) -> None:
+    path = work.parent / "scan.pdf"
+    path.write_bytes(pdf_of(50))
+    async with aclosing(pages(path, work, Limits())) as given:
+        first = await anext(given)
+    assert (first.number, sorted(file.name for file in work.iterdir())) == (1, ["0001.jpg", "0001.pgm"])
+
+
+async def test_several_files_at_once_are_each_taken(work: Path) -> None:
+    path = work.parent / "scan.png"
+    path.write_bytes(picture("PNG"))
+    folders = [work / str(number) for number in range(4)]
+    for folder in folders:
+        folder.mkdir()
+    given = await asyncio.gather(*(split(path, folder, Limits()) for folder in folders))
+    assert [page.pgm.parent for (page,) in given] == folders
+
+
+async def test_without_a_sandbox_the_limits_alone_hold(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "sandbox_available", lambda: False)
+    (page,) = await taken(picture("PNG"), work)
+    assert page.number == 1
+
+
+def test_every_reason_has_its_error_and_its_sentence() -> None:
+    assert set(REASONS) == set(REFUSALS) == set(Reason)
