@@ -27,11 +27,9 @@ from relay.store.sealed import Store
 from relay.web.keys import DESK, LETTER_PAGES, OFFICE_KEY, SETTINGS, STORE
 from relay.web.sessions import only_volunteers
 from relay.web.site import new_site
-from relay.worker import Job, desk_jobs, office_jobs, working
+from relay.worker import DRAIN_SECONDS, Job, desk_jobs, office_jobs, working
 
 OFFICE: Final = "office"
-DRAIN_SECONDS: Final = 30
-"""How long requests may take to end when the process is asked to stop."""
 
 
 class Role(StrEnum):

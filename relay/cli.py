@@ -286,7 +286,7 @@ def directory_import(file: Any, *, dry_run: bool, as_json: bool) -> None:
 
     async def work(relay_: Relay) -> None:
         async with relay_.store.database.writing() as connection:
-            await directory.save(connection, read.entries)
+            await directory.save(connection, read.entries, by=WORKER, at=relay_.store.database.clock())
 
     if not dry_run:
         with_relay(work)

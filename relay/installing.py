@@ -22,7 +22,7 @@ def install(folder: Path, text: str | None = None) -> Installation:
 
     Keys that are there already are kept: losing one loses all letters. Raises AlreadyInstalledError.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     config = folder / CONFIG_NAME
     if config.exists():
         raise AlreadyInstalledError(f"{config} is there already; nothing was changed.")

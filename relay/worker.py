@@ -17,7 +17,7 @@ from print.rendering import RenderingPool
 from relay.config import Settings
 from relay.domain.lives import WORKER, LetterState, Record
 from relay.log import failed
-from relay.mail.outbox import Sender
+from relay.mail.outbox import Sender, drop_confirmations
 from relay.sealing import PrivateKey
 from relay.store.audit import add_checkpoint
 from relay.store.leases import Owner
@@ -31,6 +31,10 @@ PAUSE: Final = 1.0
 """Seconds between two looks at an empty queue."""
 CHECKPOINT_EVERY: Final = datetime.timedelta(days=1)
 EXPIRED_AT_ONCE: Final = 100
+DRAIN_SECONDS: Final = 30
+"""How long a job or a request may take to end when the process is asked to stop; work is then given back."""
+LEASED: Final = (batches, scans, replies, outbox)
+"""The tables whose rows workers claim."""
 
 Job = Callable[[str], Awaitable[bool | int]]
 """Does the next piece of work in the name of this owner of leases; false where there was none."""
@@ -55,21 +59,27 @@ def office_jobs(store: Store, settings: Settings, office: PrivateKey, pages: Ren
 
 @asynccontextmanager
 async def working(store: Store, runtime: Path, jobs: Sequence[Job]) -> AsyncIterator[None]:
-    """Run the jobs until the end of the block; what is begun then is finished.
+    """Run the jobs until the end of the block; what is begun then is finished, or given back where it takes long.
 
     First gives back what a process that was killed on this machine still holds.
     """
     owner = Owner(runtime)
     try:
         async with store.database.writing() as connection:
-            await owner.bury_the_dead(connection, (letters, batches, scans, replies, outbox))
+            await owner.bury_the_dead(connection, LEASED)
         stop = asyncio.Event()
         tasks = [asyncio.create_task(_repeat(job, owner.name, stop)) for job in jobs]
         try:
             yield
         finally:
             stop.set()
-            await asyncio.gather(*tasks)
+            if tasks:
+                await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            async with store.database.writing() as connection:
+                await owner.give_back_all(connection, LEASED)
     finally:
         owner.close()
 
@@ -102,6 +112,8 @@ async def _expire(store: Store, settings: Settings, owner: str) -> bool:
         for letter_id in found:
             await move(connection, Record.LETTER, letter_id, LetterState.EXPIRED, by=WORKER, at=now)
             await shred(connection, letter_context(letter_id))
+            await drop_confirmations(connection, letter_id, now)
+    await store.database.forget()
     return bool(found)
 
 

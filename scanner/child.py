@@ -13,6 +13,7 @@ import resource
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Real
 from typing import BinaryIO, Final, cast
@@ -151,7 +152,7 @@ def _render(pdf: pypdfium2.PdfDocument, number: int) -> _Source:
     page = pdf[number]
     width, height = (max(edge, 1.0) for edge in page.get_size())
     scale = min(DPI / 72, (MAX_PIXELS / (width * height)) ** 0.5, MAX_EDGE / max(width, height))
-    bitmap = page.render(scale=scale)
+    bitmap = page.render(scale=scale, rev_byteorder=True)
     image = np.array(bitmap.to_numpy(), np.uint8)
     bitmap.close()
     page.close()
@@ -174,26 +175,24 @@ def _decoded(picture: Pictures.Image, number: int, limits: Limits) -> _Source:
         raise TooManyPixelsError(limits)
     stated = picture.info.get("dpi")
     picture.load()
-    upright = _upright(picture)
-    if upright.mode.startswith("I;16"):
-        upright = Pictures.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
-    if upright.has_transparency_data:
-        behind = Pictures.new("RGBA", upright.size, "white")
-        behind.alpha_composite(upright.convert("RGBA"))
-        upright = behind
-    grey = upright.mode in {"1", "L", "I", "F"}
-    image = np.array(upright.convert("L" if grey else "RGB"), np.uint8)
-    if not grey:
-        image = cast("Image", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    _turn_upright(picture)
+    if picture.mode.startswith("I;16"):
+        image = (np.asarray(picture) >> 8).astype(np.uint8)
+    elif picture.has_transparency_data:
+        behind = Pictures.new("RGBA", picture.size, "white")
+        behind.alpha_composite(picture.convert("RGBA"))
+        image = np.asarray(behind.convert("RGB"))
+    elif picture.mode in {"L", "RGB"}:
+        image = np.asarray(picture)
+    else:
+        image = np.asarray(picture.convert("L" if picture.mode in {"1", "I", "F"} else "RGB"))
     return _Source(image, _resolution(stated, image))
 
 
-def _upright(picture: Pictures.Image) -> Pictures.Image:
-    """The picture turned as its EXIF says; a broken EXIF says nothing."""
-    try:
-        return ImageOps.exif_transpose(picture)
-    except (OSError, ValueError, TypeError, KeyError, SyntaxError, OverflowError):
-        return picture
+def _turn_upright(picture: Pictures.Image) -> None:
+    """Turn the picture as its EXIF says; a broken EXIF says nothing."""
+    with suppress(OSError, ValueError, TypeError, KeyError, SyntaxError, OverflowError):
+        ImageOps.exif_transpose(picture, in_place=True)
 
 
 def _resolution(stated: object, image: Image) -> float:
@@ -240,7 +239,7 @@ def _give_page(answers: BinaryIO, source: _Source) -> None:
         codes=[{"text": code.text, "method": code.method} for code in codes + at_places],
     )
     answers.write(for_reading.tobytes())
-    answers.write((cv2.cvtColor(picture, cv2.COLOR_BGR2RGB) if coloured else picture).tobytes())
+    answers.write(picture.tobytes())
     answers.flush()
 
 
@@ -260,7 +259,7 @@ def _resized(image: Image, dpi: float, *, largest: float, to: int = DPI) -> tupl
 
 
 def _grey(image: Image) -> matrix.Grey:
-    return image if image.ndim == 2 else cast("matrix.Grey", cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))
+    return image if image.ndim == 2 else cast("matrix.Grey", cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
 
 
 def _whitened(sheet: Image) -> Image:
@@ -275,8 +274,9 @@ def _coloured(image: Image) -> bool:
     if image.ndim == 2:
         return False
     quarter = max(image.shape[1] // 4, 1), max(image.shape[0] // 4, 1)  # averages the colour noise of a camera away
-    small = cv2.resize(image, quarter, interpolation=cv2.INTER_AREA)
-    return float(np.mean(np.ptp(small.astype(np.int16), axis=2) > _COLOURED)) >= _COLOUR_SHARE
+    red, green, blue = cv2.split(cv2.resize(image, quarter, interpolation=cv2.INTER_AREA))
+    spread = cv2.subtract(cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue))
+    return float(np.mean(spread > _COLOURED)) >= _COLOUR_SHARE
 
 
 if __name__ == "__main__":

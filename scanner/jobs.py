@@ -30,7 +30,7 @@ from scanner.transcript import transcript
 
 LOG: Final = structlog.get_logger()
 USUAL_LANGUAGES: Final = ("ru", "en")
-"""Languages of a page whose letter is not known."""
+"""Languages of a page whose conversation is not known; English goes with every one, for names and addresses."""
 AT_ONCE: Final = len(os.sched_getaffinity(0))
 """Pages of one file that are recognised at a time."""
 MEMORY_FOLDER: Final = Path("/dev/shm")  # noqa: S108 - private folders are made in it
@@ -126,11 +126,12 @@ async def _split(store: Store, settings: Settings, owner: str, office: PrivateKe
 
 async def _read(store: Store, key: ContentKey, page: PageFile) -> steps.ReadPage:
     codes = await read_printed_code(page)
-    languages: tuple[str, ...] = USUAL_LANGUAGES
+    languages: tuple[str, ...] = ()
     if codes.agreed is not None:
         async with store.database.reading() as connection:
-            languages = await languages_of(connection, codes.agreed.code) or USUAL_LANGUAGES
-    recognised = await recognise(page.pgm, "+".join(LANGUAGES[language] for language in languages))
+            languages = await languages_of(connection, codes.agreed.code)
+    tried = dict.fromkeys((*languages, "en") if languages else USUAL_LANGUAGES)
+    recognised = await recognise(page.pgm, "+".join(LANGUAGES[language] for language in tried))
     if recognised.failure is not None:
         LOG.warning("page_not_recognised", reason=recognised.failure)
     picture = await store.blobs.put_bytes(page.jpeg.read_bytes(), key)

@@ -26,7 +26,7 @@ class Limits:
     seconds_per_page: int = 60
     """How long one page may be waited for."""
     memory_megabytes: int = 3000
-    """Address space of the child. Below 1000 numpy and OpenCV do not load; the largest picture needs about 1500."""
+    """Address space of the child. Below 1000 numpy and OpenCV do not load; the largest picture needs about 1600."""
 
 
 class Reason(StrEnum):

@@ -17,7 +17,7 @@ from relay.domain.reasons import PageDoubt
 from relay.domain.reply_code import ReplyCode
 from relay.sealing import ContentKey, Context, PrivateKey, PublicKey
 from relay.store import leases
-from relay.store.database import new_id
+from relay.store.database import alone, new_id
 from relay.store.letters import ordered_by
 from relay.store.sealed import Store, load_key, name_blob, save_key
 from relay.store.tables import conversations, inboxes, letters, pages, replies, scans
@@ -80,6 +80,7 @@ async def take_in(store: Store, data: AsyncIterator[bytes], name: str, by: Actor
     blob_id = await store.blobs.put(hashed(), key)
     now = store.database.clock()
     async with store.database.writing() as connection:
+        await alone(connection, digest.hexdigest())
         known: str | None = (
             await connection.execute(sa.select(scans.c.id).where(scans.c.sha256 == digest.hexdigest()))
         ).scalar_one_or_none()
@@ -193,6 +194,7 @@ async def _seen(connection: AsyncConnection, codes: PageCodes) -> bool:
 
 async def _open_reply(connection: AsyncConnection, letter_id: str, scan_id: str, by: Actor, store: Store) -> str:
     """The open reply to a letter in this scan, or a new one: what was released gets no more pages."""
+    await alone(connection, letter_id)
     reply_id: str | None = (
         await connection.execute(
             sa.select(replies.c.id).where(

@@ -17,7 +17,7 @@ from scanner.geometry import PIXELS_PER_MM
 from scanner.matrix import Grey, Points
 
 Image = NDArray[np.uint8]
-"""Grey (rows, columns) or BGR (rows, columns, 3)."""
+"""Grey (rows, columns) or RGB (rows, columns, 3)."""
 Transform = NDArray[np.float64]
 """A 3 x 3 homography from millimetres on the sheet to pixels of the picture."""
 

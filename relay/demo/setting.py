@@ -14,6 +14,7 @@ from relay.app import Relay, Role, listening, opened, running
 from relay.config import CONFIG_NAME, Installation, load
 from relay.demo.mailbox import catching, mail_site
 from relay.demo.people import DIRECTORY, VOLUNTEERS
+from relay.domain.lives import WORKER
 from relay.installing import install, write
 from relay.store import directory, volunteers
 
@@ -87,7 +88,7 @@ async def _filled(relay_: Relay) -> dict[str, str]:
         write(kept, json.dumps(made), mode=0o600)
     passwords: dict[str, str] = json.loads(kept.read_text("utf-8"))
     async with relay_.store.database.writing() as connection:
-        await directory.save(connection, DIRECTORY)
+        await directory.save(connection, DIRECTORY, by=WORKER, at=relay_.store.database.clock())
         for login, password in passwords.items():
             if await volunteers.find(connection, login) is None:
                 await volunteers.add(connection, login, volunteers.hash_password(password))

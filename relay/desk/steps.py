@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import datetime
 import secrets
 from dataclasses import dataclass
 from typing import Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.letters import LetterBody, Wants
 from relay.domain.lives import SENDER, WITHDRAWABLE, BatchState, LetterState, MailKind, Record
 from relay.domain.reply_code import new_reply_code
 from relay.mail.compose import Confirmation
+from relay.mail.outbox import drop_confirmations
 from relay.sealing import ContentKey, Context, InboxSecret, PublicKey, token_hash
-from relay.store.database import new_id
+from relay.store.database import alone, new_id
+from relay.store.hourly import count
 from relay.store.letters import inbox_context, letter_context
 from relay.store.sealed import Store, save_key
 from relay.store.tables import (
     batches,
     conversations,
-    hourly_counts,
     inboxes,
     letters,
-    outbox,
     reply_order_letters,
     reply_orders,
 )
@@ -72,6 +70,7 @@ async def submit(store: Store, desk: PublicKey, submission: Submission) -> str:
     submission_hash = token_hash(submission.nonce)
     now = store.database.clock()
     async with store.database.writing() as connection:
+        await alone(connection, submission_hash)
         known: str | None = (
             await connection.execute(sa.select(letters.c.id).where(letters.c.submission_hash == submission_hash))
         ).scalar_one_or_none()
@@ -109,6 +108,7 @@ async def submit(store: Store, desk: PublicKey, submission: Submission) -> str:
 
 
 async def _conversation(connection: AsyncConnection, store: Store, secret: InboxSecret, prisoner_id: str) -> str:
+    await alone(connection, secret.lookup_hash)
     inbox_id: str | None = (
         await connection.execute(sa.select(inboxes.c.id).where(inboxes.c.lookup_hash == secret.lookup_hash))
     ).scalar_one_or_none()
@@ -189,7 +189,7 @@ async def confirm_by_phrase(store: Store, phrase: str, per_hour: int) -> InboxSe
         if not rows:
             raise NothingToConfirmError
         waiting = [row.id for row in rows if row.state == LetterState.UNCONFIRMED]
-        if waiting and await _count(connection, now, len(waiting)) > per_hour:
+        if waiting and await count(connection, CONFIRMED_WITHOUT_MAIL, now, len(waiting)) > per_hour:
             raise TooManyThisHourError
         for letter_id in waiting:
             await _queue(connection, store, letter_id)
@@ -199,27 +199,7 @@ async def confirm_by_phrase(store: Store, phrase: str, per_hour: int) -> InboxSe
 async def _queue(connection: AsyncConnection, store: Store, letter_id: str) -> None:
     now = store.database.clock()
     await move(connection, Record.LETTER, letter_id, LetterState.QUEUED, by=SENDER, at=now)
-    # The confirmation that was not sent yet would only confuse.
-    await connection.execute(
-        sa.update(outbox)
-        .where(outbox.c.letter_id == letter_id, outbox.c.kind == MailKind.CONFIRM, outbox.c.state == "waiting")
-        .values(state="dropped", state_since=now, body=None)
-    )
-
-
-async def _count(connection: AsyncConnection, now: datetime.datetime, by: int) -> int:
-    hour = now.replace(minute=0, second=0, microsecond=0)
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    upsert = (
-        insert(hourly_counts)
-        .values(what=CONFIRMED_WITHOUT_MAIL, hour=hour, count=by)
-        .on_conflict_do_update(
-            index_elements=[hourly_counts.c.what, hourly_counts.c.hour], set_={"count": hourly_counts.c.count + by}
-        )
-        .returning(hourly_counts.c.count)
-    )
-    count: int = (await connection.execute(upsert)).scalar_one()
-    return count
+    await drop_confirmations(connection, letter_id, now)
 
 
 async def withdraw(store: Store, letter_id: str) -> None:
@@ -239,12 +219,6 @@ async def withdraw(store: Store, letter_id: str) -> None:
             return
         if row.state not in WITHDRAWABLE or row.batch_state not in {None, BatchState.OPEN}:
             raise TooLateToWithdrawError
-        await move(
-            connection,
-            Record.LETTER,
-            letter_id,
-            LetterState.WITHDRAWN,
-            by=SENDER,
-            at=store.database.clock(),
-            batch_id=None,
-        )
+        now = store.database.clock()
+        await move(connection, Record.LETTER, letter_id, LetterState.WITHDRAWN, by=SENDER, at=now, batch_id=None)
+        await drop_confirmations(connection, letter_id, now)

@@ -139,7 +139,7 @@ def _table() -> dict[tuple[Record, State | None, State], Transition]:
         (Record.LETTER, letter.QUEUED, letter.REFUSED, volunteer, MailKind.REFUSED),
         (Record.LETTER, letter.QUEUED, letter.HELD, volunteer | worker, None),
         (Record.LETTER, letter.APPROVED, letter.HELD, volunteer | worker, None),
-        (Record.LETTER, letter.HELD, letter.QUEUED, volunteer, None),
+        (Record.LETTER, letter.HELD, letter.QUEUED, volunteer | worker, None),
         (Record.LETTER, letter.APPROVED, letter.PRINTED, volunteer, None),
         (Record.LETTER, letter.PRINTED, letter.POSTED, volunteer, MailKind.POSTED),
         (Record.LETTER, letter.POSTED, letter.DELIVERED, volunteer | worker, None),

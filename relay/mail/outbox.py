@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from email.message import EmailMessage
 from typing import Any, Final
 
@@ -79,23 +80,22 @@ class Sender:
 
     async def _end(self, row: sa.Row[*tuple[Any, ...]], state: str) -> None:
         async with self._store.database.writing() as connection:
-            await _finish(connection, self._store, row.id, state)
+            await _finish(connection, row.id, state, self._store.database.clock())
+        if self._desk:
+            await self._store.database.forget()
 
     async def _failed(self, row: sa.Row[*tuple[Any, ...]], error: Exception) -> None:
         code = _refusal(error)
         # The server's own words may quote the address, so only the kind and the code are kept.
         told = f"{type(error).__name__} {code or ''}".strip()
         LOG.warning("mail_failed", mail=row.id, error=told)
+        now, attempts = self._store.database.clock(), self._settings.mail.attempts
         async with self._store.database.writing() as connection:
-            if (code is not None and code >= 500) or await leases.fail(
-                connection,
-                outbox,
-                row.id,
-                error=told,
-                now=self._store.database.clock(),
-                attempts=self._settings.mail.attempts,
-            ):
-                await _finish(connection, self._store, row.id, "gave_up", last_error=told)
+            given_up = code is not None and code >= 500
+            if not given_up:
+                given_up = await leases.fail(connection, outbox, row.id, error=told, now=now, attempts=attempts)
+            if given_up:
+                await _finish(connection, row.id, "gave_up", now, last_error=told)
 
     async def _compose(self, row: sa.Row[*tuple[Any, ...]]) -> EmailMessage:
         site = self._settings.site
@@ -143,15 +143,24 @@ class Sender:
         )
 
 
+async def drop_confirmations(connection: AsyncConnection, letter_id: str, at: datetime.datetime) -> None:
+    """Drop the confirmations of a letter that were not sent yet: it is confirmed, withdrawn or expired meanwhile."""
+    waiting = sa.select(outbox.c.id).where(
+        outbox.c.letter_id == letter_id, outbox.c.kind == MailKind.CONFIRM, outbox.c.state == "waiting"
+    )
+    for mail_id in (await connection.execute(waiting)).scalars().all():
+        await _finish(connection, mail_id, "dropped", at)
+
+
 async def _finish(
-    connection: AsyncConnection, store: Store, mail_id: str, state: str, *, last_error: str | None = None
+    connection: AsyncConnection, mail_id: str, state: str, at: datetime.datetime, last_error: str | None = None
 ) -> None:
     await connection.execute(
         sa.update(outbox)
         .where(outbox.c.id == mail_id)
         .values(
             state=state,
-            state_since=store.database.clock(),
+            state_since=at,
             body=None,
             last_error=last_error,
             lease_owner=None,

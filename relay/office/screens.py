@@ -14,10 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.directory import Entry, Facility, Prisoner, PrisonerState
 from relay.domain.languages import LANGUAGE_NAMES
-from relay.domain.lives import BatchState, LetterState, PageState, ScanState
+from relay.domain.lives import Actor, BatchState, LetterState, PageState, ScanState, Who
 from relay.store import directory, volunteers
 from relay.store.tables import batches, letters, outbox, pages, scans
-from relay.web.keys import SETTINGS, STORE
+from relay.web.keys import SETTINGS, STORE, VOLUNTEER
 from relay.web.sessions import COOKIE, set_cookie
 from relay.web.site import path_to, render, words
 
@@ -47,6 +47,7 @@ _QUEUES: Final = (
         (letters.c.state == LetterState.APPROVED, letters.c.batch_id.is_(None)),
     ),
     ("print", _("batches to be printed or posted"), batches, (batches.c.state != BatchState.POSTED,)),
+    ("directory", _("letters held because of the address"), letters, (letters.c.state == LetterState.HELD,)),
     ("scans", _("files being read"), scans, (scans.c.state == ScanState.RECEIVED,)),
     (
         "scans",
@@ -173,7 +174,8 @@ async def save_prisoner(request: web.Request) -> web.Response:
     if wrong or prisoner is None:
         return await _prisoner(request, values | {"facility": facility_slug}, wrong)
     async with store.database.writing() as connection:
-        await directory.save(connection, [Entry(prisoner, facilities[facility_slug])])
+        by = Actor(Who.VOLUNTEER, request[VOLUNTEER].id)
+        await directory.save(connection, [Entry(prisoner, facilities[facility_slug])], by=by, at=store.database.clock())
     raise web.HTTPSeeOther(path_to(request, "directory"))
 
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.events import FIRST, Event
+from relay.store.database import alone
 from relay.store.tables import checkpoints, events
 from relay.store.transitions import TABLES
 
@@ -20,6 +21,7 @@ def _head(before: str, hashes: list[str]) -> str:
 
 async def add_checkpoint(connection: AsyncConnection, at: datetime.datetime) -> str | None:
     """Chain the events that no checkpoint has yet. Returns the new head, or None where there are none."""
+    await alone(connection, "checkpoint")
     fresh = (
         await connection.execute(
             sa.select(events.c.id, events.c.hash).where(events.c.checkpoint_id.is_(None)).order_by(events.c.id)

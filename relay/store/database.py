@@ -46,7 +46,7 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A connection to read with, in one consistent view."""
+        """A connection to read with, in one transaction."""
         async with self._reader.connect() as connection:
             yield connection
 
@@ -56,10 +56,36 @@ class Database:
         async with self._writer.begin() as connection:
             yield connection
 
+    async def forget(self) -> None:
+        """Make what was deleted unreadable on the disk: SQLite keeps old pages in its log until it is cut off.
+
+        Where another process reads at this moment, the log is cut off by the next call.
+        """
+        if self._writer.dialect.name == "sqlite":
+            async with self._writer.connect() as connection:
+                raw = await connection.get_raw_connection()
+                assert raw.driver_connection is not None
+                # A second of waiting for readers, not more: meanwhile nobody can write.
+                for pragma in (
+                    "busy_timeout=1000",
+                    "wal_checkpoint(TRUNCATE)",
+                    f"busy_timeout={BUSY_SECONDS * 1000}",
+                ):
+                    await (await raw.driver_connection.execute(f"PRAGMA {pragma}")).close()
+
     async def close(self) -> None:
         """Close all connections."""
         await self._reader.dispose()
         await self._writer.dispose()
+
+
+async def alone(connection: AsyncConnection, what: str) -> None:
+    """Let no other transaction pass here with the same `what` before this one ends.
+
+    SQLite has one writer anyway; PostgreSQL needs it where two transactions would both look, find nothing, and add.
+    """
+    if connection.dialect.name == "postgresql":
+        await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(what, 0))))
 
 
 def _sqlite(url: str, begin: str, connections: int) -> AsyncEngine:

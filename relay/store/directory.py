@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -10,8 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.directory import Entry, Facility, Prisoner, PrisonerState
-from relay.store.database import new_id
-from relay.store.tables import facilities, prisoners
+from relay.domain.lives import Actor, BatchState, LetterState, Record
+from relay.store.database import alone, new_id
+from relay.store.tables import batches, facilities, letters, prisoners
+from relay.store.transitions import move
 
 FOUND_AT_MOST: Final = 20
 """Prisoners that a search shows; who finds more has to type more."""
@@ -87,14 +90,41 @@ async def save_facility(connection: AsyncConnection, facility: Facility) -> str:
     return await _save(connection, facilities, facility.slug, facility.model_dump())
 
 
-async def save(connection: AsyncConnection, entries: Iterable[Entry]) -> None:
-    """Add prisoners and facilities, or correct those with these slugs. What is not named stays as it is."""
+async def save(connection: AsyncConnection, entries: Iterable[Entry], *, by: Actor, at: datetime.datetime) -> None:
+    """Add prisoners and facilities, or correct those with these slugs. What is not named stays as it is.
+
+    Letters to somebody who cannot be written to any more are held, unless they are in a batch that is rendered; they
+    go back to the review when the prisoner can be written to again.
+    """
+    await alone(connection, "directory")
     ids: dict[str, str] = {}
     for entry in entries:
         if entry.facility.slug not in ids:
             ids[entry.facility.slug] = await save_facility(connection, entry.facility)
         values = entry.prisoner.model_dump() | {"facility_id": ids[entry.facility.slug]}
-        await _save(connection, prisoners, entry.prisoner.slug, values)
+        prisoner_id = await _save(connection, prisoners, entry.prisoner.slug, values)
+        await _hold_letters(connection, prisoner_id, entry.prisoner.state, by, at)
+
+
+async def _hold_letters(
+    connection: AsyncConnection, prisoner_id: str, state: PrisonerState, by: Actor, at: datetime.datetime
+) -> None:
+    if state is PrisonerState.ACTIVE:
+        target, waiting = LetterState.QUEUED, letters.c.state == LetterState.HELD
+    else:
+        not_rendered = sa.or_(letters.c.batch_id.is_(None), batches.c.state == BatchState.OPEN)
+        waiting = sa.or_(
+            letters.c.state == LetterState.QUEUED,
+            sa.and_(letters.c.state == LetterState.APPROVED, not_rendered),
+        )
+        target = LetterState.HELD
+    found = await connection.execute(
+        sa.select(letters.c.id)
+        .join(batches, batches.c.id == letters.c.batch_id, isouter=True)
+        .where(letters.c.prisoner_id == prisoner_id, waiting)
+    )
+    for letter_id in found.scalars().all():
+        await move(connection, Record.LETTER, letter_id, target, by=by, at=at, batch_id=None)
 
 
 async def _save(connection: AsyncConnection, table: sa.Table, slug: str, values: dict[str, object]) -> str:

@@ -131,6 +131,11 @@ class Owner:
                     await connection.execute(sa.update(table).where(table.c.lease_owner == path.name).values(**_FREE))
                 path.unlink(missing_ok=True)
 
+    async def give_back_all(self, connection: AsyncConnection, tables: Sequence[sa.Table]) -> None:
+        """Give back all leases under this name."""
+        for table in tables:
+            await connection.execute(sa.update(table).where(table.c.lease_owner == self.name).values(**_FREE))
+
     def close(self) -> None:
         """Give up the name."""
         self._path.unlink(missing_ok=True)

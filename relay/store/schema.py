@@ -8,9 +8,8 @@ from typing import Final
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from relay.store.database import Database
+from relay.store.database import Database, alone
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
@@ -35,11 +34,5 @@ def downgrade(connection: sa.Connection, revision: str) -> None:
 async def migrate(database: Database) -> None:
     """Bring the schema up to date; does nothing where it is. Safe while other processes start too."""
     async with database.writing() as connection:
-        await _one_at_a_time(connection)
+        await alone(connection, "migrations")
         await connection.run_sync(upgrade)
-
-
-async def _one_at_a_time(connection: AsyncConnection) -> None:
-    if connection.dialect.name == "postgresql":
-        # SQLite's writer holds the lock already; PostgreSQL needs one that does not depend on a table.
-        await connection.execute(sa.text("SELECT pg_advisory_xact_lock(7365)"))
