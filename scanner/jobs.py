@@ -131,7 +131,7 @@ async def _read(store: Store, key: ContentKey, page: PageFile) -> steps.ReadPage
         async with store.database.reading() as connection:
             languages = await languages_of(connection, codes.agreed.code)
     tried = dict.fromkeys((*languages, "en") if languages else USUAL_LANGUAGES)
-    recognised = await recognise(page.pgm, "+".join(LANGUAGES[language] for language in tried))
+    recognised = await recognise(page.pgm, "+".join(LANGUAGES[language] for language in tried), page.dpi)
     if recognised.failure is not None:
         LOG.warning("page_not_recognised", reason=recognised.failure)
     picture = await store.blobs.put_bytes(page.jpeg.read_bytes(), key)
