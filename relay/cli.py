@@ -325,7 +325,7 @@ def scan() -> None:
 
 @scan.command("add")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per file and line.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per page, or per file that has none, and line.")
 def scan_add(paths: tuple[Path, ...], *, as_json: bool) -> None:
     """Take in files, or all files of folders, read them, and say what became of each page."""
     files = [file for path in paths for file in _files(path)]
@@ -335,12 +335,9 @@ def scan_add(paths: tuple[Path, ...], *, as_json: bool) -> None:
         try:
             refused = False
             for file in files:
-                result = await _take_in(relay_, owner.name, file)
-                refused = refused or result["state"] != ScanState.SPLIT
-                if as_json:
-                    say_json(result)
-                else:
-                    _say_scan(result)
+                async for result in _take_in(relay_, owner.name, file):
+                    refused = refused or "sentence" in result
+                    say_json(result) if as_json else say(_scan_line(result))
             return refused
         finally:
             owner.close()
@@ -362,44 +359,51 @@ async def _chunks(file: Path) -> AsyncIterator[bytes]:
             yield chunk
 
 
-async def _take_in(relay_: Relay, owner: str, file: Path) -> dict[str, Any]:
+async def _take_in(relay_: Relay, owner: str, file: Path) -> AsyncIterator[dict[str, Any]]:
+    """What became of a file: one result for each page, or one with a sentence where it has none."""
     store, settings, office = relay_.store, relay_.settings, relay_.office_key
     result: dict[str, Any] = {"file": str(file)}
     if file.stat().st_size > settings.scan.max_megabytes * 1_000_000:
-        reason = Reason.TOO_LARGE
-        sentence = REASONS[reason].format(limit=limit_of(reason, jobs.limits(settings)))
-        return result | {"state": ScanState.REJECTED, "reason": reason, "sentence": sentence, "pages": []}
+        yield (
+            result | {"known": False, "scan": None, "state": ScanState.REJECTED} | _refusal(Reason.TOO_LARGE, settings)
+        )
+        return
     taken = await steps.take_in(store, _chunks(file), file.name, WORKER)
     while True:
         await jobs.split_next(store, settings, owner, office, taken.scan_id)
         async with store.database.reading() as connection:
             row = (await connection.execute(scans.select().where(scans.c.id == taken.scan_id))).one()
             pages = await steps.report(connection, taken.scan_id)
-        if row.state != ScanState.RECEIVED or row.set_aside_at is not None or row.last_error is not None:
+        if row.state != ScanState.RECEIVED or row.last_error is not None:
             break
         await asyncio.sleep(WAIT_FOR_WORKER)
     while await jobs.assemble_next(store, owner, office):
         pass
-    result |= {"known": taken.known, "scan": taken.scan_id, "state": row.state}
-    if row.reason:
-        reason = Reason(row.reason)
-        sentence = REASONS[reason].format(limit=limit_of(reason, jobs.limits(settings)))
-        result |= {"reason": reason, "sentence": sentence}
+    result |= {"known": taken.known, "scan": taken.scan_id}
+    for page in pages:
+        yield result | dataclasses.asdict(page)
+    if row.state == ScanState.REJECTED:
+        yield result | {"state": row.state} | _refusal(Reason(row.reason), settings)
     elif row.state == ScanState.RECEIVED:
-        result |= {
-            "sentence": f"It could not be read yet ({row.last_error}) and will be tried again. The file is kept."
-        }
-    return result | {"pages": [{"file": str(file), **dataclasses.asdict(page)} for page in pages]}
+        sentence = f"It could not be read yet ({row.last_error}) and will be tried again. The file is kept."
+        yield result | {"state": row.state, "sentence": sentence}
 
 
-def _say_scan(result: dict[str, Any]) -> None:
-    known = " (it had come before)" if result.get("known") else ""
-    say(f"{result['file']}: {result['state']}{known}{': ' + result['sentence'] if 'sentence' in result else ''}")
-    for page in result["pages"]:
-        code = f"{page['code']} sheet {page['sheet'] or '?'} side {page['side'] or '?'}" if page["code"] else "no code"
-        doubt = f" ({page['doubt']})" if page["doubt"] else ""
-        letter = f", letter {page['letter']}" if page["letter"] else ""
-        say(f"  page {page['page']}: {code}, read by {page['method'] or 'nothing'}: {page['state']}{doubt}{letter}")
+def _refusal(reason: Reason, settings: config.Settings) -> dict[str, str]:
+    return {"reason": reason, "sentence": REASONS[reason].format(limit=limit_of(reason, jobs.limits(settings)))}
+
+
+def _scan_line(result: dict[str, Any]) -> str:
+    known = " (it had come before)" if result["known"] else ""
+    if "sentence" in result:
+        return f"{result['file']}{known}: {result['state']}. {result['sentence']}"
+    code = (
+        f"{result['code']} sheet {result['sheet'] or '?'} side {result['side'] or '?'}" if result["code"] else "no code"
+    )
+    doubt = f" ({result['doubt']})" if result["doubt"] else ""
+    letter = f", letter {result['letter']}" if result["letter"] else ""
+    read_by = f", read by {result['method']}" if result["method"] else ""
+    return f"{result['file']}{known}, page {result['page']}: {code}{read_by}: {result['state']}{doubt}{letter}"
 
 
 @scan.command("list")
