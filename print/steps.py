@@ -16,6 +16,7 @@ from relay.store.letters import to_print
 from relay.store.sealed import Store, name_blob, open_part, save_key
 from relay.store.tables import batches, facilities, letters, prisoners
 from relay.store.transitions import begin, move
+from relay.store.work import ChangedMeanwhileError
 
 BATCH_PDF = "batch.pdf"
 LETTERS_IN_BATCH = 200
@@ -26,7 +27,7 @@ class NothingToPrintError(LookupError):
     """No approved letter waits for this facility."""
 
 
-class BatchChangedError(Exception):
+class BatchChangedError(ChangedMeanwhileError):
     """A letter was taken back while its batch was rendered; the batch is rendered again."""
 
 

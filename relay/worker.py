@@ -66,7 +66,7 @@ async def working(store: Store, runtime: Path, jobs: Sequence[Job]) -> AsyncIter
     owner = Owner(runtime)
     try:
         async with store.database.writing() as connection:
-            await owner.bury_the_dead(connection, LEASED)
+            await owner.bury_the_dead(connection, LEASED, store.database.clock())
         stop = asyncio.Event()
         tasks = [asyncio.create_task(_repeat(job, owner.name, stop)) for job in jobs]
         try:

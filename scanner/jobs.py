@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing
 from pathlib import Path
 from typing import Final
 
@@ -14,12 +13,11 @@ import structlog
 
 from relay.config import Settings
 from relay.domain.lives import Record, ReplyState, ScanState
-from relay.log import failed
 from relay.sealing import ContentKey, Context, PrivateKey
-from relay.store import leases
 from relay.store.letters import languages_of
 from relay.store.sealed import Store, find_blob, find_blobs, load_key
 from relay.store.tables import replies, scans
+from relay.store.work import work_on_next
 from scanner import steps
 from scanner.assembly import AssembledPage, assemble
 from scanner.intake import PageFile, pages
@@ -52,48 +50,16 @@ async def split_next(
     store: Store, settings: Settings, owner: str, office: PrivateKey, scan_id: str | None = None
 ) -> bool:
     """Split the oldest received file, or the named one. False where there is none."""
-    conditions = [scans.c.state == ScanState.RECEIVED, *([scans.c.id == scan_id] if scan_id else [])]
-    async with store.database.writing() as connection:
-        claimed = await leases.claim(
-            connection, scans, *conditions, owner=owner, now=store.database.clock(), order_by=scans.c.created_at
-        )
-    if not claimed:
-        return False
-    claimed_id = claimed[0].id
-    try:
-        async with _renewed(store, claimed_id, owner):
+
+    async def split(claimed_id: str) -> None:
+        try:
             await _split(store, settings, owner, office, claimed_id)
-    except ScanRefusedError as refusal:
-        LOG.info("scan_refused", scan=claimed_id, reason=refusal.reason)
-        with suppress(steps.LeaseLostError):
+        except ScanRefusedError as refusal:
+            LOG.info("scan_refused", scan=claimed_id, reason=refusal.reason)
             await steps.reject(store, claimed_id, owner, refusal.reason)
-    except Exception as error:  # noqa: BLE001 - one file that cannot be read does not stop the others
-        await _failed(store, "scan", claimed_id, error)
-    return True
 
-
-@asynccontextmanager
-async def _renewed(store: Store, scan_id: str, owner: str) -> AsyncIterator[None]:
-    async def renew() -> None:
-        while True:
-            await asyncio.sleep(leases.LEASE.total_seconds() / 4)
-            async with store.database.writing() as connection:
-                await leases.renew(connection, scans, scan_id, owner=owner, now=store.database.clock())
-
-    renewing = asyncio.create_task(renew())
-    try:
-        yield
-    finally:
-        renewing.cancel()
-        with suppress(asyncio.CancelledError):
-            await renewing
-
-
-async def _failed(store: Store, kind: str, row_id: str, error: Exception) -> None:
-    failed(f"{kind}_failed", error, record=row_id)
-    table = scans if kind == "scan" else replies
-    async with store.database.writing() as connection:
-        await leases.fail(connection, table, row_id, error=type(error).__name__, now=store.database.clock())
+    conditions = [scans.c.state == ScanState.RECEIVED, *([scans.c.id == scan_id] if scan_id else [])]
+    return await work_on_next(store.database, scans, *conditions, owner=owner, do=split)
 
 
 async def _split(store: Store, settings: Settings, owner: str, office: PrivateKey, scan_id: str) -> None:
@@ -145,26 +111,13 @@ async def _read(store: Store, key: ContentKey, page: PageFile) -> steps.ReadPage
 
 async def assemble_next(store: Store, owner: str, office: PrivateKey) -> bool:
     """Assemble and release the oldest open reply. False where there is none."""
-    async with store.database.writing() as connection:
-        claimed = await leases.claim(
-            connection,
-            replies,
-            replies.c.state == ReplyState.OPEN,
-            owner=owner,
-            now=store.database.clock(),
-            order_by=replies.c.created_at,
-        )
-    if not claimed:
-        return False
-    reply_id = claimed[0].id
-    try:
+
+    async def assemble_reply(reply_id: str) -> None:
         await _assemble(store, office, reply_id)
-    except steps.PagesChangedError:
-        async with store.database.writing() as connection:
-            await leases.give_back(connection, replies, reply_id, owner=owner)
-    except Exception as error:  # noqa: BLE001 - one reply that cannot be assembled does not stop the others
-        await _failed(store, "reply", reply_id, error)
-    return True
+
+    return await work_on_next(
+        store.database, replies, replies.c.state == ReplyState.OPEN, owner=owner, do=assemble_reply
+    )
 
 
 async def _assemble(store: Store, office: PrivateKey, reply_id: str) -> None:

@@ -22,6 +22,7 @@ from relay.store.letters import ordered_by
 from relay.store.sealed import Store, load_key, name_blob, save_key
 from relay.store.tables import conversations, inboxes, letters, pages, replies, scans
 from relay.store.transitions import begin, move
+from relay.store.work import ChangedMeanwhileError
 from scanner.codes import PageCodes
 from scanner.limits import Reason
 from scanner.matching import SENT, placing
@@ -39,7 +40,7 @@ class PageNotOpenError(Exception):
     """The page does not wait for a person, or the letter cannot have an answer."""
 
 
-class PagesChangedError(Exception):
+class PagesChangedError(ChangedMeanwhileError):
     """A page came to the reply while it was assembled; it is assembled again."""
 
 

@@ -41,7 +41,7 @@ UNPRINTABLE_SHOWN: Final = 10
 class LetterForm(BaseModel):
     """The form of a letter, as it came from the browser."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", str_max_length=1_000_000)
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     text: str = ""
     printed_name: str = ""
@@ -121,8 +121,7 @@ def _complaints(form: LetterForm, request: web.Request) -> list[Complaint]:
 
 
 async def _form(request: web.Request) -> tuple[LetterForm, str]:
-    data = await request.post()
-    fields = {name: value for name, value in data.items() if isinstance(value, str)}
+    fields = await form(request)
     if fields.get("wants") not in tuple(Wants):
         fields.pop("wants", None)
     return LetterForm.model_validate(fields), fields.get("action", "")

@@ -93,7 +93,9 @@ class Sender:
         async with self._store.database.writing() as connection:
             given_up = code is not None and code >= 500
             if not given_up:
-                given_up = await leases.fail(connection, outbox, row.id, error=told, now=now, attempts=attempts)
+                given_up = await leases.fail(
+                    connection, outbox, row.id, owner=self._owner, error=told, now=now, attempts=attempts
+                )
             if given_up:
                 await _finish(connection, row.id, "gave_up", now, last_error=told)
 

@@ -24,6 +24,8 @@ FIRST_DELAY: Final = datetime.timedelta(seconds=30)
 LONGEST_DELAY: Final = datetime.timedelta(hours=6)
 ATTEMPTS: Final = 5
 """Failures after which a row is set aside."""
+DIED: Final = "the process died"
+"""What stands as the error of a row whose worker did not live to write one."""
 
 _FREE: Final[dict[str, Any]] = {"lease_owner": None, "lease_until": None, "lease_ends": None}
 
@@ -81,16 +83,24 @@ async def fail(
     table: sa.Table,
     row_id: str,
     *,
+    owner: str,
     error: str,
     now: datetime.datetime,
     attempts: int = ATTEMPTS,
 ) -> bool:
-    """End a lease after a failure: the next try comes later and later. True where the row is now set aside."""
-    done = (await connection.execute(sa.select(table.c.attempts).where(table.c.id == row_id))).scalar_one() + 1
+    """End the owner's lease after a failure: the next try comes later and later. True where the row is now set aside.
+
+    Does nothing where the owner does not hold the row any more.
+    """
+    held = sa.and_(table.c.id == row_id, table.c.lease_owner == owner)
+    before: int | None = (await connection.execute(sa.select(table.c.attempts).where(held))).scalar_one_or_none()
+    if before is None:
+        return False
+    done = before + 1
     aside = done >= attempts
     await connection.execute(
         sa.update(table)
-        .where(table.c.id == row_id)
+        .where(held)
         .values(
             **_FREE,
             attempts=done,
@@ -99,7 +109,7 @@ async def fail(
             set_aside_at=now if aside else None,
         )
     )
-    return bool(aside)
+    return aside
 
 
 class Owner:
@@ -117,8 +127,10 @@ class Owner:
         self._file = self._path.open("w")
         fcntl.flock(self._file, fcntl.LOCK_EX)
 
-    async def bury_the_dead(self, connection: AsyncConnection, tables: Sequence[sa.Table]) -> None:
-        """Give back what owners hold whose process is gone."""
+    async def bury_the_dead(
+        self, connection: AsyncConnection, tables: Sequence[sa.Table], now: datetime.datetime
+    ) -> None:
+        """Give back what owners hold whose process is gone. It counts as a failure: a row may be what killed them."""
         for path in self._path.parent.glob("worker-*"):
             if path == self._path:
                 continue
@@ -128,7 +140,17 @@ class Owner:
                 except BlockingIOError:
                     continue
                 for table in tables:
-                    await connection.execute(sa.update(table).where(table.c.lease_owner == path.name).values(**_FREE))
+                    tries = table.c.attempts + 1
+                    await connection.execute(
+                        sa.update(table)
+                        .where(table.c.lease_owner == path.name)
+                        .values(
+                            **_FREE,
+                            attempts=tries,
+                            last_error=DIED,
+                            set_aside_at=sa.case((tries >= ATTEMPTS, now), else_=table.c.set_aside_at),
+                        )
+                    )
                 path.unlink(missing_ok=True)
 
     async def give_back_all(self, connection: AsyncConnection, tables: Sequence[sa.Table]) -> None:

@@ -65,7 +65,7 @@ facilities = Table(
     Column("name", Text, nullable=False),
     Column("country", String(2), nullable=False),
     Column("address", Text, nullable=False),
-    Column("return_address", Text, nullable=False, server_default=""),
+    Column("return_address", Text, nullable=False, server_default=sa.text("''")),
 )
 
 prisoners = Table(

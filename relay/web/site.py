@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from importlib import resources
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import aiohttp_jinja2
 import jinja2
@@ -40,16 +38,14 @@ _TEMPLATES: Final[dict[str, web.AppKey[jinja2.Environment]]] = {
 
 def new_site(packages: Sequence[str], *middlewares: Any) -> web.Application:
     """An application with the templates of these packages beside the shared ones."""
-    site = web.Application(
-        middlewares=[_headers, _errors, _same_origin, _language, *middlewares], client_max_size=FORM_BYTES
-    )
+    site = web.Application(middlewares=[_errors, _same_origin, _language, *middlewares], client_max_size=FORM_BYTES)
+    site.on_response_prepare.append(_add_headers)
     loader = jinja2.ChoiceLoader([jinja2.PackageLoader(package) for package in ("relay.web", *packages)])
     for language, key in _TEMPLATES.items():
         environment = aiohttp_jinja2.setup(
             site,
             app_key=key,
             loader=loader,
-            context_processors=(_context,),
             extensions=["jinja2.ext.i18n"],
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
@@ -80,27 +76,36 @@ def words(request: web.Request) -> Callable[[str], str]:
     return catalogue(request[LANGUAGE]).gettext
 
 
+async def form(request: web.Request) -> dict[str, str]:
+    """The fields of a form, without files. Raises HTTPBadRequest for bytes that are no text."""
+    try:
+        data = await request.post()
+    except (UnicodeDecodeError, LookupError):  # a broken character, or a character set that does not exist
+        raise web.HTTPBadRequest from None
+    return {name: value for name, value in data.items() if isinstance(value, str)}
+
+
 def render(request: web.Request, template: str, status: int = 200, **context: Any) -> web.Response:
     """A screen from a template."""
     return aiohttp_jinja2.render_template(
         template,
         request,
-        context,
+        _context(request) | context,
         app_key=_TEMPLATES[request[LANGUAGE]],
         status=status,
     )
 
 
-async def _context(request: web.Request) -> dict[str, Any]:
+def _context(request: web.Request) -> dict[str, Any]:
     language = request[LANGUAGE]
     now = request.config_dict[STORE].database.clock()
 
     def switch(other: str) -> str:
-        info = request.match_info
-        name = info.route.name
-        if name is None or request.method not in SAFE_METHODS:
+        info, place = request.match_info, request.match_info.route.resource
+        # What answers a form may stand at an address that cannot be opened.
+        if place is None or "language" not in info or all(route.method not in SAFE_METHODS for route in place):
             return str(request.app.router["home"].url_for(language=other))
-        return str(request.app.router[name].url_for(**{**info, "language": other}).with_query(request.query))
+        return str(place.url_for(**{**info, "language": other}).with_query(request.query))
 
     return {
         "language": language,
@@ -116,13 +121,11 @@ async def _context(request: web.Request) -> dict[str, Any]:
     }
 
 
-@web.middleware
-async def _headers(request: web.Request, handler: Handler) -> web.StreamResponse:
-    response = await handler(request)
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Called by aiohttp for each response, redirects too."""
     response.headers.update(HEADERS)
     if not request.path.startswith("/static/"):
         response.headers["Cache-Control"] = "no-store"
-    return response
 
 
 @web.middleware
@@ -133,8 +136,6 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         if error.status < 400:
             raise
         return _error_screen(request, error.status)
-    except asyncio.CancelledError:
-        raise
     except Exception as error:  # noqa: BLE001 - the last resort: a screen instead of a broken connection
         failed("screen_failed", error, screen=request.match_info.route.name)
         return _error_screen(request, 500)
@@ -142,10 +143,12 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 def _error_screen(request: web.Request, status: int) -> web.Response:
     if LANGUAGE not in request:
-        request[LANGUAGE] = _preferred(request)
+        request[LANGUAGE] = _spoken(request)
     _ = words(request)
+    foreign = _("This form was not sent from this site. Nothing was done. Go back, reload the page and try again.")
     sentences = {
-        403: _("This form was not sent from this site. Nothing was done. Go back, reload the page and try again."),
+        400: foreign,
+        403: foreign,
         404: _("There is nothing at this address."),
         405: _("There is nothing at this address."),
         413: _("This is larger than what is accepted here. Nothing was stored."),
@@ -165,7 +168,7 @@ async def _same_origin(request: web.Request, handler: Handler) -> web.StreamResp
         if site is not None:
             allowed = site in {"same-origin", "none"}
         else:
-            allowed = origin is None or urlsplit(origin).netloc == request.host
+            allowed = origin is None or origin.partition("://")[2] == request.host
         if not allowed:
             raise web.HTTPForbidden
     return await handler(request)
@@ -173,22 +176,26 @@ async def _same_origin(request: web.Request, handler: Handler) -> web.StreamResp
 
 @web.middleware
 async def _language(request: web.Request, handler: Handler) -> web.StreamResponse:
-    named = request.match_info.get("language")
-    request[LANGUAGE] = named if named in LANGUAGES else _preferred(request)
-    if named is not None and named not in LANGUAGES:
-        raise web.HTTPNotFound
+    request[LANGUAGE] = _spoken(request)
+    parts = request.match_info
+    if parts.get("language", request[LANGUAGE]) != request[LANGUAGE] or any("\0" in part for part in parts.values()):
+        raise web.HTTPNotFound  # PostgreSQL takes no NUL, and nothing has one in its name
     return await handler(request)
 
 
-def _preferred(request: web.Request) -> str:
-    default = request.config_dict[SETTINGS].site.language
-    wishes: list[tuple[float, str]] = []
+def _spoken(request: web.Request) -> str:
+    """The language that the address names, or else the one that the browser likes best."""
+    named = request.path.removeprefix("/").partition("/")[0]
+    if named in LANGUAGES:
+        return named
+    best, liked = 0.0, str(request.config_dict[SETTINGS].site.language)
     for wish in request.headers.get("Accept-Language", "").split(","):
-        name, _, weight = wish.partition(";q=")
+        name, _, weight = wish.partition(";")
         language = name.strip().split("-")[0].lower()
-        if language in LANGUAGES:
-            try:
-                wishes.append((-float(weight or 1), language))
-            except ValueError:
-                continue
-    return min(wishes)[1] if wishes else default
+        try:
+            value = float(weight.strip().removeprefix("q=") or 1)
+        except ValueError:
+            continue
+        if language in LANGUAGES and value > best:
+            best, liked = value, language
+    return liked

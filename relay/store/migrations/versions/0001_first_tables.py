@@ -44,7 +44,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("country", sa.String(length=2), nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
-        sa.Column("return_address", sa.Text(), server_default="", nullable=False),
+        sa.Column("return_address", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_facilities")),
         sa.UniqueConstraint("slug", name=op.f("uq_facilities_slug")),
     )
@@ -98,7 +98,7 @@ def upgrade() -> None:
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("login", sa.String(length=40), nullable=False),
         sa.Column("password_hash", sa.Text(), nullable=False),
-        sa.Column("disabled", sa.Boolean(), server_default=sa.text("0"), nullable=False),
+        sa.Column("disabled", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_volunteers")),
         sa.UniqueConstraint("login", name=op.f("uq_volunteers_login")),
     )
