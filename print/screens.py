@@ -11,7 +11,7 @@ from print import steps
 from relay.domain.lives import Actor, BatchState, ForbiddenTransitionError, Who
 from relay.store.transitions import NotThereError
 from relay.web.keys import OFFICE_KEY, STORE, VOLUNTEER
-from relay.web.site import path_to, render
+from relay.web.site import fields_of, path_to, render
 
 ROUTES: Final = web.RouteTableDef()
 
@@ -28,7 +28,7 @@ async def overview(request: web.Request) -> web.Response:
 @ROUTES.post("/{language}/print", name="print")
 async def make_batch(request: web.Request) -> web.Response:
     """Make a batch of what waits for one facility."""
-    facility = str((await request.post()).get("facility", ""))
+    facility = (await fields_of(request)).get("facility", "")
     with suppress(steps.NothingToPrintError):  # Somebody else was quicker; the screen shows their batch.
         await steps.make_batch(request.config_dict[STORE], facility, Actor(Who.VOLUNTEER, request[VOLUNTEER].id))
     raise web.HTTPSeeOther(path_to(request, "print"))
@@ -49,7 +49,7 @@ async def pdf(request: web.Request) -> web.Response:
 @ROUTES.post("/{language}/print/{batch}", name="mark_batch")
 async def mark(request: web.Request) -> web.Response:
     """Note that a batch was printed or posted."""
-    state = str((await request.post()).get("state", ""))
+    state = (await fields_of(request)).get("state", "")
     if state not in {BatchState.PRINTED, BatchState.POSTED}:
         raise web.HTTPNotFound
     try:

@@ -146,15 +146,7 @@ async def rendered(store: Store, batch_id: str, letter_ids: list[str], pdf: byte
             raise BatchChangedError
         await save_key(connection, key, [store.office])
         await name_blob(connection, context, BATCH_PDF, blob_id)
-        await move(
-            connection,
-            Record.BATCH,
-            batch_id,
-            BatchState.RENDERED,
-            by=WORKER,
-            at=store.database.clock(),
-            last_error=None,
-        )
+        await move(connection, Record.BATCH, batch_id, BatchState.RENDERED, by=WORKER, at=store.database.clock())
 
 
 async def batch_pdf(store: Store, batch_id: str, office: PrivateKey) -> bytes:

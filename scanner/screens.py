@@ -11,7 +11,7 @@ from relay.domain.lives import Actor, Who
 from relay.domain.reasons import PAGE_DOUBTS
 from relay.store.sealed import find_blob
 from relay.web.keys import OFFICE_KEY, SETTINGS, STORE, VOLUNTEER
-from relay.web.site import path_to, render, words
+from relay.web.site import fields_of, path_to, render, words
 from scanner import heap, steps
 from scanner.jobs import limits
 from scanner.limits import REASONS, Reason, limit_of
@@ -124,9 +124,9 @@ async def decide(request: web.Request) -> web.Response:
     """Give a page to a letter, or put it away."""
     _ = words(request)
     store, volunteer = request.config_dict[STORE], request[VOLUNTEER].id
-    data = await request.post()
+    data = await fields_of(request)
     try:
-        if letter := str(data.get("letter", "")):
+        if letter := data.get("letter"):
             await steps.place_by_hand(store, request.match_info["page"], letter, volunteer)
         elif data.get("decision") == "void":
             await steps.put_away(store, request.match_info["page"], volunteer)

@@ -133,7 +133,7 @@ async def split(store: Store, scan_id: str, owner: str, key: ContentKey, read: S
     now = store.database.clock()
     async with store.database.writing() as connection:
         await _check_lease(connection, store, scan_id, owner)
-        await move(connection, Record.SCAN, scan_id, ScanState.SPLIT, by=WORKER, at=now, last_error=None)
+        await move(connection, Record.SCAN, scan_id, ScanState.SPLIT, by=WORKER, at=now)
         for page in read:
             await _place_by_code(connection, store, scan_id, key, page)
 
@@ -324,16 +324,7 @@ async def release(store: Store, reply: OpenReply, pdf: bytes, pictures: Sequence
         for part, blob_id in blobs.items():
             await name_blob(connection, context, part, blob_id)
         sealed = key.encrypt(transcript.model_dump_json().encode())
-        await move(
-            connection,
-            Record.REPLY,
-            reply.id,
-            ReplyState.CHECKED,
-            by=WORKER,
-            at=now,
-            transcript=sealed,
-            last_error=None,
-        )
+        await move(connection, Record.REPLY, reply.id, ReplyState.CHECKED, by=WORKER, at=now, transcript=sealed)
         await move(connection, Record.REPLY, reply.id, ReplyState.RELEASED, by=WORKER, at=now)
         if state in {LetterState.APPROVED, LetterState.PRINTED, LetterState.POSTED}:
             await move(connection, Record.LETTER, reply.letter_id, LetterState.DELIVERED, by=WORKER, at=now)

@@ -9,6 +9,7 @@ from typing import Any, Final
 import aiosmtplib
 import sqlalchemy as sa
 import structlog
+from email_validator import validate_email
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.config import Settings
@@ -16,17 +17,21 @@ from relay.domain.letters import Transcript, Wants
 from relay.domain.lives import MailKind, Record
 from relay.domain.reasons import REFUSALS, Refusal
 from relay.mail import compose
-from relay.sealing import Context, PrivateKey, SealBrokenError
+from relay.sealing import Context, PrivateKey
 from relay.store import leases
-from relay.store.letters import inbox_secret, read_body
+from relay.store.letters import inbox_secret, letter_context, read_body
 from relay.store.sealed import Store, find_blob, load_key, shred
-from relay.store.tables import letters, outbox, prisoners, replies
+from relay.store.tables import content_keys, letters, outbox, prisoners, replies
 
 LOG: Final = structlog.get_logger()
 AT_ONCE: Final = 10
 """Mails that are claimed together."""
 SECONDS: Final = 60
 """How long the mail server may take for one answer."""
+
+
+class _DestroyedError(Exception):
+    """The letter of a mail was destroyed meanwhile; nobody can be written to about it."""
 
 
 class Sender:
@@ -55,14 +60,13 @@ class Sender:
         return len(rows)
 
     async def _send(self, row: sa.Row[*tuple[Any, ...]]) -> None:
-        try:
-            message = await self._compose(row)
-        except SealBrokenError:
-            # Its letter was destroyed meanwhile; nobody can be written to about it.
-            await self._end(row, "dropped")
-            return
+        async with self._store.database.writing() as connection:
+            # A slow server may have held up the mails before this one so long that somebody else sends it now.
+            if not await leases.renew(connection, outbox, row.id, owner=self._owner, now=self._store.database.clock()):
+                return
         mail = self._settings.mail
         try:
+            message = await self._compose(row)
             await aiosmtplib.send(
                 message,
                 hostname=mail.host,
@@ -73,6 +77,8 @@ class Sender:
                 start_tls=mail.tls == "starttls",
                 timeout=SECONDS,
             )
+        except _DestroyedError:
+            await self._end(row, "dropped")
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one mail, the others go on
             await self._failed(row, error)
         else:
@@ -115,10 +121,11 @@ class Sender:
                     .where(letters.c.id == row.letter_id)
                 )
             ).one()
+            if await _destroyed(connection, letter_context(row.letter_id)):
+                raise _DestroyedError
             body = await read_body(connection, row.letter_id, self._key)
             secret = await inbox_secret(connection, row.letter_id, self._key)
-            if body.address is None:
-                raise SealBrokenError("this sender gave no address")
+            assert body.address is not None, "who gave no address is sent no mail"
             link = f"{site.desk_url}/{letter.language}/inbox/{secret.link}"
             envelope = self._envelope(row, body.address, letter.language)
             if row.kind != MailKind.REPLY:
@@ -135,10 +142,12 @@ class Sender:
         return compose.reply(envelope, Wants(letter.wants), letter.name, link, transcript, pdf)
 
     def _envelope(self, row: sa.Row[*tuple[Any, ...]], address: str, language: str) -> compose.Envelope:
+        # Every server takes a domain of other letters in its ASCII form; only some take such a name before the @.
+        ascii_form = validate_email(address, check_deliverability=False).ascii_email
         return compose.Envelope(
             sender_name=self._settings.site.name,
             sender=self._settings.mail.sender,
-            address=address,
+            address=ascii_form or address,
             language=language,
             message_id=row.message_id,
             written_at=row.created_at,
@@ -165,12 +174,18 @@ async def _finish(
             state_since=at,
             body=None,
             last_error=last_error,
-            lease_owner=None,
-            lease_until=None,
-            lease_ends=None,
+            **leases.FREE,
         )
     )
     await shred(connection, Context("mail", mail_id))
+
+
+async def _destroyed(connection: AsyncConnection, context: Context) -> bool:
+    """Whether a record has no wraps any more. One that is sealed to another key is not destroyed."""
+    wraps = sa.select(content_keys.c.record_id).where(
+        content_keys.c.record == context.kind, content_keys.c.record_id == context.id
+    )
+    return (await connection.execute(wraps)).first() is None
 
 
 def _refusal(error: Exception) -> int | None:

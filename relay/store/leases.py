@@ -27,7 +27,8 @@ ATTEMPTS: Final = 5
 DIED: Final = "the process died"
 """What stands as the error of a row whose worker did not live to write one."""
 
-_FREE: Final[dict[str, Any]] = {"lease_owner": None, "lease_until": None, "lease_ends": None}
+FREE: Final[dict[str, Any]] = {"lease_owner": None, "lease_until": None, "lease_ends": None}
+"""The columns of a row that nobody holds."""
 
 
 async def claim(
@@ -75,7 +76,7 @@ def held_by(table: sa.Table, row_id: str, owner: str, now: datetime.datetime) ->
 
 async def give_back(connection: AsyncConnection, table: sa.Table, row_id: str, *, owner: str) -> None:
     """End a lease; the row is free for the next claim."""
-    await connection.execute(sa.update(table).where(table.c.id == row_id, table.c.lease_owner == owner).values(**_FREE))
+    await connection.execute(sa.update(table).where(table.c.id == row_id, table.c.lease_owner == owner).values(**FREE))
 
 
 async def fail(
@@ -102,7 +103,7 @@ async def fail(
         sa.update(table)
         .where(held)
         .values(
-            **_FREE,
+            **FREE,
             attempts=done,
             last_error=error,
             next_try_at=now + min(FIRST_DELAY * 2 ** (done - 1), LONGEST_DELAY),
@@ -145,7 +146,7 @@ class Owner:
                         sa.update(table)
                         .where(table.c.lease_owner == path.name)
                         .values(
-                            **_FREE,
+                            **FREE,
                             attempts=tries,
                             last_error=DIED,
                             set_aside_at=sa.case((tries >= ATTEMPTS, now), else_=table.c.set_aside_at),
@@ -156,7 +157,7 @@ class Owner:
     async def give_back_all(self, connection: AsyncConnection, tables: Sequence[sa.Table]) -> None:
         """Give back all leases under this name."""
         for table in tables:
-            await connection.execute(sa.update(table).where(table.c.lease_owner == self.name).values(**_FREE))
+            await connection.execute(sa.update(table).where(table.c.lease_owner == self.name).values(**FREE))
 
     def close(self) -> None:
         """Give up the name."""

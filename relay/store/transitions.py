@@ -24,6 +24,7 @@ from relay.domain.lives import (
 )
 from relay.store import tables
 from relay.store.database import new_id
+from relay.store.leases import FREE
 
 TABLES: Final[Mapping[Record, sa.Table]] = {
     Record.LETTER: tables.letters,
@@ -81,7 +82,7 @@ async def move(
     source = STATES[record](row.state)
     step = transition(record, source, target, by.who)
     if "lease_owner" in table.c:
-        values |= {"lease_owner": None, "lease_until": None, "lease_ends": None, "attempts": 0, "next_try_at": None}
+        values |= {**FREE, "attempts": 0, "next_try_at": None, "last_error": None}
     await connection.execute(
         sa.update(table).where(table.c.id == record_id).values(state=target, state_since=at, **values)
     )
