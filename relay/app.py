@@ -32,6 +32,10 @@ from relay.worker import DRAIN_SECONDS, Job, desk_jobs, office_jobs, working
 OFFICE: Final = "office"
 
 
+class PortTakenError(Exception):
+    """A site cannot listen where the config says."""
+
+
 class Role(StrEnum):
     """What a process does."""
 
@@ -113,11 +117,17 @@ def office_site(relay_: Relay) -> web.Application:
 
 @asynccontextmanager
 async def listening(site: web.Application, host: str, port: int) -> AsyncIterator[None]:
-    """Serve a site until the end of the block; requests that run then are finished. No access log: paths are secret."""
+    """Serve a site until the end of the block; requests that run then are finished. No access log: paths are secret.
+
+    Raises PortTakenError.
+    """
     runner = web.AppRunner(site, access_log=None, shutdown_timeout=DRAIN_SECONDS)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise PortTakenError(f"nothing can listen on {host}:{port}: {error.strerror}") from error
         yield
     finally:
         await runner.cleanup()

@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 
 from print.fonts import MissingFontError, load_fonts
 from relay import config, installing
-from relay.app import Relay, Role, opened, serve
+from relay.app import PortTakenError, Relay, Role, opened, serve
 from relay.demo import paper, round_trip, show
 from relay.domain.directory import DirectoryFileError, Entry, read_csv, write_csv
 from relay.domain.lives import WORKER, ScanState
@@ -52,6 +52,7 @@ class Exit(IntEnum):
 
 EXITS: Final[dict[type[Exception], Exit]] = {
     config.ConfigError: Exit.CONFIG,
+    PortTakenError: Exit.BUSY,
     installing.AlreadyInstalledError: Exit.REFUSED,
     DirectoryFileError: Exit.REFUSED,
     volunteers.NameTakenError: Exit.REFUSED,
@@ -76,8 +77,9 @@ def main() -> None:
         sys.exit(error.exit_code)
     except click.exceptions.Abort:
         sys.exit(130)
-    except OperationalError as error:
-        ERR.print(f"The database cannot be used: {error.orig}", highlight=False, markup=False)
+    except (OperationalError, ConnectionError) as error:
+        reason = error.orig if isinstance(error, OperationalError) else error
+        ERR.print(f"The database cannot be used: {reason}", highlight=False, markup=False, soft_wrap=True)
         sys.exit(Exit.BUSY)
     except tuple(EXITS) as error:
         ERR.print(str(error), highlight=False, markup=False, soft_wrap=True)
