@@ -9,7 +9,7 @@ from aiohttp import web
 from censor_queue import steps
 from relay.domain.reasons import REFUSALS, Refusal
 from relay.web.keys import OFFICE_KEY, STORE, VOLUNTEER
-from relay.web.site import path_to, render, words
+from relay.web.site import fields_of, path_to, render, words
 
 ROUTES: Final = web.RouteTableDef()
 
@@ -25,8 +25,8 @@ async def decide(request: web.Request) -> web.Response:
     """Approve or refuse the letter that this volunteer holds."""
     _ = words(request)
     store, volunteer = request.config_dict[STORE], request[VOLUNTEER].id
-    data = await request.post()
-    letter, decision, reason = (str(data.get(name, "")) for name in ("letter", "decision", "reason"))
+    data = await fields_of(request)
+    letter, decision, reason = (data.get(name, "") for name in ("letter", "decision", "reason"))
     try:
         if decision == "approve":
             await steps.approve(store, letter, volunteer)

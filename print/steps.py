@@ -169,7 +169,7 @@ async def mark(store: Store, batch_id: str, state: BatchState, volunteer_id: str
         before = LetterState.APPROVED if target is LetterState.PRINTED else LetterState.PRINTED
         # A letter that an answer proved delivered is further than its batch.
         rows = await connection.execute(
-            sa.select(letters.c.id).where(letters.c.batch_id == batch_id, letters.c.state == before)
+            sa.select(letters.c.id).where(letters.c.batch_id == batch_id, letters.c.state == before).with_for_update()
         )
         for row in rows.all():
             await move(connection, Record.LETTER, row.id, target, by=by, at=now)

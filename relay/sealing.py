@@ -137,7 +137,10 @@ class InboxSecret:
     @classmethod
     def from_link(cls, text: str) -> InboxSecret:
         """The secret in a secret link. Raises ValueError where the text is none."""
-        return cls(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        found = cls(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        if found.link != text:  # the decoder skips what is no base64
+            raise ValueError("this is no secret of an inbox")
+        return found
 
     @property
     def link(self) -> str:

@@ -20,6 +20,7 @@ from relay.store.tables import (
     letters,
     pages,
     prisoners,
+    replies,
     reply_order_letters,
     scans,
 )
@@ -66,6 +67,7 @@ class ReceivedScan:
     state: ScanState
     reason: str | None
     problem: str | None
+    """Why the file, or a reply in it, was set aside."""
     received_at: datetime.datetime
     placed: int
     waiting: int
@@ -147,6 +149,10 @@ async def received(connection: AsyncConnection, office: PrivateKey, limit: int =
             scans,
             count.where(pages.c.state == PageState.PLACED).scalar_subquery().label("placed"),
             count.where(_WAITS).scalar_subquery().label("waiting"),
+            sa.select(sa.func.max(replies.c.last_error))
+            .where(replies.c.scan_id == scans.c.id, replies.c.set_aside_at.is_not(None))
+            .scalar_subquery()
+            .label("reply_error"),
         )
         .order_by(scans.c.created_at.desc())
         .limit(limit)
@@ -157,7 +163,7 @@ async def received(connection: AsyncConnection, office: PrivateKey, limit: int =
             (await load_key(connection, Context(Record.SCAN, row.id), office)).decrypt(row.name, "name").decode(),
             ScanState(row.state),
             row.reason,
-            row.last_error if row.set_aside_at else None,
+            row.last_error if row.set_aside_at else row.reply_error,
             row.created_at,
             row.placed,
             row.waiting,

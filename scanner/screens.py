@@ -133,9 +133,8 @@ async def decide(request: web.Request) -> web.Response:
         else:
             return await _page(request, 422, _("Please choose a letter."))
     except steps.PageNotOpenError:
-        return await _page(
-            request, 409, _("This page was decided about already, or this letter cannot have an answer.")
-        )
+        complaint = _("This page was decided about already, or this letter cannot have an answer.")
+        return await _overview(request, 409, complaint)
     raise web.HTTPSeeOther(path_to(request, "scans"))
 
 

@@ -134,6 +134,9 @@ async def split(store: Store, scan_id: str, owner: str, key: ContentKey, read: S
     async with store.database.writing() as connection:
         await _check_lease(connection, store, scan_id, owner)
         await move(connection, Record.SCAN, scan_id, ScanState.SPLIT, by=WORKER, at=now)
+        # The same page in two files that are split at the same moment has to be seen by one of them.
+        for code in sorted({page.codes.agreed.code for page in read if page.codes.agreed}):
+            await alone(connection, code)
         for page in read:
             await _place_by_code(connection, store, scan_id, key, page)
 
@@ -216,8 +219,9 @@ async def place_by_hand(store: Store, page_id: str, letter_id: str, volunteer_id
     by = Actor(Who.VOLUNTEER, volunteer_id)
     async with store.database.writing() as connection:
         scan_id = await _waits_for_person(connection, page_id)
+        # Whoever releases a reply holds its letter: so no page gets into one that is just being released.
         state = (
-            await connection.execute(sa.select(letters.c.state).where(letters.c.id == letter_id))
+            await connection.execute(sa.select(letters.c.state).where(letters.c.id == letter_id).with_for_update())
         ).scalar_one_or_none()
         if state is None or LetterState(state) not in SENT:
             raise PageNotOpenError

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -22,6 +22,13 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from relay.sealing import PrivateKey
+from relay.store.blobs import Blobs
+from relay.store.database import Database
+from relay.store.schema import migrate
+from relay.store.sealed import Store
+from tests.fakes.clock import FakeClock
 
 # --- PostgreSQL ---
 
@@ -104,6 +111,36 @@ def database_url(request: pytest.FixtureRequest) -> str:
     """An empty database of each engine in turn: whoever uses this is tested on both."""
     url: str = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
     return url
+
+
+# --- store ---
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that stands still until the test moves it; `store` goes by it."""
+    return FakeClock()
+
+
+@pytest.fixture(scope="session")
+def office() -> PrivateKey:
+    """The office's key pair, to which `store` seals."""
+    return PrivateKey.new()
+
+
+@pytest.fixture
+async def database(database_url: str, clock: FakeClock) -> AsyncIterator[Database]:
+    """An opened database of each engine in turn, without tables yet."""
+    opened = Database(database_url, clock)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def store(database: Database, tmp_path: Path, office: PrivateKey) -> Store:
+    """An empty store on each engine in turn, its schema up to date, its blobs in the folder `tmp_path / "blobs"`."""
+    await migrate(database)
+    return Store(database, Blobs(str(tmp_path / "blobs")), office.public)
 
 
 # --- mail ---

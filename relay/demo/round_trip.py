@@ -11,7 +11,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from html import unescape
@@ -26,7 +26,7 @@ import sqlalchemy as sa
 from relay.demo.mailbox import caught, text_of
 from relay.demo.paper import hand_written
 from relay.demo.people import DIRECTORY, VOLUNTEERS
-from relay.demo.setting import Setting, playing
+from relay.demo.setting import ANY_PORTS, Setting, playing
 from relay.domain.lives import BatchState, LetterState, ReplyState, ScanState
 from relay.installing import write
 from relay.sealing import InboxSecret
@@ -91,19 +91,6 @@ class Round:
         """Go round with a running demo."""
         self._setting, self._web, self._folder, self._handwriting = setting, web, folder, handwriting
         self._database = setting.relay.store.database
-        self.steps: Final[dict[str, Callable[[], Awaitable[str]]]] = {
-            "write and send": self.send,
-            "confirm by the link in the mail": self.confirm,
-            "review": self.review,
-            "make a batch and render it": self.render,
-            "print and post": self.print_and_post,
-            "answer by hand, scan": self.answer,
-            "take the scan in": self.take_in,
-            "read and place the page": self.read,
-            "release the reply": self.release,
-            "mail with the reply": self.mail,
-            "read the reply in the inbox": self.inbox,
-        }
 
     async def send(self) -> str:
         """Write through the form and send."""
@@ -314,13 +301,29 @@ class Round:
             return await response.read()
 
 
+STEPS: Final[Mapping[str, Callable[[Round], Awaitable[str]]]] = {
+    "write and send": Round.send,
+    "confirm by the link in the mail": Round.confirm,
+    "review": Round.review,
+    "make a batch and render it": Round.render,
+    "print and post": Round.print_and_post,
+    "answer by hand, scan": Round.answer,
+    "take the scan in": Round.take_in,
+    "read and place the page": Round.read,
+    "release the reply": Round.release,
+    "mail with the reply": Round.mail,
+    "read the reply in the inbox": Round.inbox,
+}
+"""The round, step by step; each says what happened."""
+
+
 @asynccontextmanager
 async def going(folder: Path, handwriting: Path | None) -> AsyncIterator[Round]:
     """A round in this folder, begun or taken up again."""
     folder.mkdir(parents=True, exist_ok=True)
     # The sites are on IP addresses, for which aiohttp keeps no cookies unless told.
     cookies = aiohttp.CookieJar(unsafe=True)
-    async with playing(folder / "relay") as setting, aiohttp.ClientSession(cookie_jar=cookies) as web:
+    async with playing(folder / "relay", ANY_PORTS) as setting, aiohttp.ClientSession(cookie_jar=cookies) as web:
         yield Round(setting, web, folder, handwriting)
 
 
@@ -330,8 +333,8 @@ async def run(folder: Path, handwriting: Path | None) -> list[Step]:
     done: list[Step] = []
     async with going(folder, handwriting) as round_:
         done.append(Step("install and start", "keys, people, three volunteers", time.perf_counter() - began))
-        for name, step in round_.steps.items():
+        for name, step in STEPS.items():
             began = time.perf_counter()
-            result = await step()
+            result = await step(round_)
             done.append(Step(name, result, time.perf_counter() - began))
     return done

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,9 @@ from relay.installing import install, write
 from relay.store import directory, volunteers
 
 HOST: Final = "127.0.0.1"
-USUAL_PORTS: Final = {"desk": 8080, "office": 8081, "mails": 8082, "smtp": 8025}
+USUAL_PORTS: Final[Mapping[str, int]] = {"desk": 8080, "office": 8081, "mails": 8082, "smtp": 8025}
+"""Ports for a demo that people look at; where one is taken, another."""
+ANY_PORTS: Final[Mapping[str, int]] = dict.fromkeys(USUAL_PORTS, 0)
 PASSWORDS: Final = "passwords.json"
 MAILS: Final = "mails"
 
@@ -37,18 +39,20 @@ class Setting:
     passwords: dict[str, str]
 
 
-def _port(usual: int) -> int:
-    """The usual port, or a free one where it is taken."""
-    for port in (usual, 0):
-        with closing(socket.socket()) as tried:
-            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                tried.bind((HOST, port))
-            except OSError:
-                continue
-            number: int = tried.getsockname()[1]
-            return number
-    raise OSError("there is no free port on this machine")
+def _free(wanted: Mapping[str, int]) -> dict[str, int]:
+    """The wanted ports, and any free one where one is taken."""
+    with ExitStack() as held:  # all at once, so that none is given twice
+        return {name: _port(held.enter_context(socket.socket()), port) for name, port in wanted.items()}
+
+
+def _port(free: socket.socket, wanted: int) -> int:
+    free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        free.bind((HOST, wanted))
+    except OSError:
+        free.bind((HOST, 0))
+    number: int = free.getsockname()[1]
+    return number
 
 
 def _config(ports: dict[str, int]) -> str:
@@ -96,9 +100,9 @@ async def _filled(relay_: Relay) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def playing(folder: Path) -> AsyncIterator[Setting]:
+async def playing(folder: Path, wanted_ports: Mapping[str, int]) -> AsyncIterator[Setting]:
     """Run the demo in a folder until the end of the block."""
-    ports = {name: _port(usual) for name, usual in USUAL_PORTS.items()}
+    ports = _free(wanted_ports)
     async with AsyncExitStack() as stack:
         relay_ = await stack.enter_async_context(opened(_installed(folder, ports)))
         passwords = await _filled(relay_)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from relay.demo.setting import playing
+from relay.demo.setting import USUAL_PORTS, playing
 
 
 async def run() -> None:
@@ -19,7 +19,7 @@ async def run() -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     with tempfile.TemporaryDirectory(prefix="relay-demo-") as folder:
-        async with playing(Path(folder)) as setting:
+        async with playing(Path(folder), USUAL_PORTS) as setting:
             out.print("The demo runs. Everything in it is invented, and it is gone when you stop it with Ctrl-C.\n")
             out.print(f"  Write a letter      {setting.desk}")
             out.print(f"  The caught mails    {setting.mails}")

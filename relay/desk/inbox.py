@@ -127,15 +127,16 @@ async def read_inbox(connection: AsyncConnection, secret: InboxSecret) -> list[L
     return found
 
 
-async def owns(connection: AsyncConnection, secret: InboxSecret, letter_id: str) -> bool:
-    """Whether a letter belongs to the inbox."""
+async def check_owner(connection: AsyncConnection, secret: InboxSecret, letter_id: str) -> None:
+    """Raises NoSuchInboxError where the letter does not belong to the inbox."""
     query = (
         sa.select(letters.c.id)
         .join(conversations, conversations.c.id == letters.c.conversation_id)
         .join(inboxes, inboxes.c.id == conversations.c.inbox_id)
         .where(inboxes.c.lookup_hash == secret.lookup_hash, letters.c.id == letter_id)
     )
-    return (await connection.execute(query)).one_or_none() is not None
+    if (await connection.execute(query)).one_or_none() is None:
+        raise NoSuchInboxError
 
 
 async def read_reply(connection: AsyncConnection, secret: InboxSecret, reply_id: str) -> Reply:

@@ -12,7 +12,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
 from relay.desk import steps
-from relay.desk.inbox import REPLY_PDF, NoSuchInboxError, owns, read_inbox, read_reply, reply_part
+from relay.desk.inbox import REPLY_PDF, NoSuchInboxError, check_owner, read_inbox, read_reply, reply_part
 from relay.domain.claim_phrase import is_claim_phrase, new_claim_phrase
 from relay.domain.directory import PrisonerState
 from relay.domain.letters import (
@@ -31,7 +31,7 @@ from relay.store.blobs import BlobMissingError
 from relay.store.directory import Known
 from relay.store.letters import printable
 from relay.web.keys import DESK, LANGUAGE, LETTER_PAGES, SETTINGS, STORE
-from relay.web.site import path_to, render, words
+from relay.web.site import fields_of, path_to, render, words
 
 ROUTES: Final = web.RouteTableDef()
 REPLY_SHEETS: Final = 1
@@ -121,7 +121,7 @@ def _complaints(form: LetterForm, request: web.Request) -> list[Complaint]:
 
 
 async def _form(request: web.Request) -> tuple[LetterForm, str]:
-    fields = await form(request)
+    fields = await fields_of(request)
     if fields.get("wants") not in tuple(Wants):
         fields.pop("wants", None)
     return LetterForm.model_validate(fields), fields.get("action", "")
@@ -244,7 +244,7 @@ async def ask_phrase(request: web.Request) -> web.Response:
 async def confirm_phrase(request: web.Request) -> web.Response:
     """Confirm the letters of a claim phrase, and open its inbox."""
     _ = words(request)
-    phrase = str((await request.post()).get("phrase", ""))
+    phrase = (await fields_of(request)).get("phrase", "")
     per_hour = request.config_dict[SETTINGS].letter.confirmations_without_mail_per_hour
     try:
         secret = await steps.confirm_by_phrase(request.config_dict[STORE], phrase, per_hour)
@@ -260,8 +260,7 @@ async def confirm_phrase(request: web.Request) -> web.Response:
 @ROUTES.post("/{language}/inbox", name="open_inbox")
 async def open_inbox(request: web.Request) -> web.Response:
     """Open an inbox by its claim phrase."""
-    phrase = str((await request.post()).get("phrase", ""))
-    secret = InboxSecret.from_phrase(phrase)
+    secret = InboxSecret.from_phrase((await fields_of(request)).get("phrase", ""))
     try:
         async with request.config_dict[STORE].database.reading() as connection:
             await read_inbox(connection, secret)
@@ -271,17 +270,18 @@ async def open_inbox(request: web.Request) -> web.Response:
 
 
 def _secret(request: web.Request) -> InboxSecret:
+    """The secret in the address. Raises NoSuchInboxError."""
     try:
         return InboxSecret.from_link(request.match_info["secret"])
     except ValueError:
-        raise web.HTTPNotFound from None
+        raise NoSuchInboxError from None
 
 
 @ROUTES.get("/{language}/inbox/{secret}", name="inbox")
 async def inbox(request: web.Request) -> web.Response:
     """All letters and replies of an inbox."""
-    secret = _secret(request)
     try:
+        secret = _secret(request)
         async with request.config_dict[STORE].database.reading() as connection:
             letters = await read_inbox(connection, secret)
     except NoSuchInboxError:
@@ -292,10 +292,13 @@ async def inbox(request: web.Request) -> web.Response:
 @ROUTES.post("/{language}/inbox/{secret}/withdraw/{letter}", name="withdraw")
 async def withdraw(request: web.Request) -> web.Response:
     """Take a letter back."""
-    store, secret = request.config_dict[STORE], _secret(request)
-    async with store.database.reading() as connection:
-        if not await owns(connection, secret, request.match_info["letter"]):
-            raise web.HTTPNotFound
+    store = request.config_dict[STORE]
+    try:
+        secret = _secret(request)
+        async with store.database.reading() as connection:
+            await check_owner(connection, secret, request.match_info["letter"])
+    except NoSuchInboxError:
+        raise web.HTTPNotFound from None
     try:
         await steps.withdraw(store, request.match_info["letter"])
     except steps.TooLateToWithdrawError:
@@ -308,8 +311,8 @@ async def withdraw(request: web.Request) -> web.Response:
 @ROUTES.get("/{language}/inbox/{secret}/reply/{reply}", name="reply")
 async def reply(request: web.Request) -> web.Response:
     """One reply: its pictures and what was read from them."""
-    secret = _secret(request)
     try:
+        secret = _secret(request)
         async with request.config_dict[STORE].database.reading() as connection:
             found = await read_reply(connection, secret, request.match_info["reply"])
     except (NoSuchInboxError, SealBrokenError):
@@ -323,10 +326,10 @@ async def reply_pdf(request: web.Request) -> web.Response:
     return await _serve(request, REPLY_PDF, "application/pdf")
 
 
-@ROUTES.get(r"/{language}/inbox/{secret}/reply/{reply}/{number:\d+}.jpg", name="reply_picture")
+@ROUTES.get(r"/{language}/inbox/{secret}/reply/{reply}/{number:[1-9]\d{0,3}}.jpg", name="reply_picture")
 async def reply_picture(request: web.Request) -> web.Response:
     """One page of the reply as a picture."""
-    return await _serve(request, f"{int(request.match_info['number'])}.jpg", "image/jpeg")
+    return await _serve(request, f"{request.match_info['number']}.jpg", "image/jpeg")
 
 
 async def _serve(request: web.Request, part: str, content_type: str) -> web.Response:

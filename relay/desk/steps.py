@@ -46,7 +46,7 @@ class TooLateToWithdrawError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A letter as a sender sent it. `nonce` names the form, so that a form sent twice is one letter."""
+    """A letter as a sender sent it. `nonce` names the form, so that the same form sent twice is one letter."""
 
     nonce: str
     phrase: str
@@ -67,7 +67,9 @@ async def submit(store: Store, desk: PublicKey, submission: Submission) -> str:
     letter_id = new_id()
     content_key = ContentKey.new(letter_context(letter_id))
     token = secrets.token_urlsafe(24)
-    submission_hash = token_hash(submission.nonce)
+    # Who goes back and corrects something sends the same form with another content: that is another letter.
+    sent = (submission.nonce, submission.phrase, submission.prisoner_id, submission.body.model_dump_json())
+    submission_hash = token_hash("\x1f".join(sent))
     now = store.database.clock()
     async with store.database.writing() as connection:
         await alone(connection, submission_hash)
@@ -184,6 +186,8 @@ async def confirm_by_phrase(store: Store, phrase: str, per_hour: int) -> InboxSe
                 .join(conversations, conversations.c.id == letters.c.conversation_id)
                 .join(inboxes, inboxes.c.id == conversations.c.inbox_id)
                 .where(inboxes.c.lookup_hash == secret.lookup_hash, letters.c.wants == Wants.NOTHING)
+                .order_by(letters.c.id)
+                .with_for_update(of=letters)
             )
         ).all()
         if not rows:
@@ -208,16 +212,18 @@ async def withdraw(store: Store, letter_id: str) -> None:
     The caller has checked that the letter belongs to the sender.
     """
     async with store.database.writing() as connection:
-        row = (
+        # First the letter, then its batch: who stores the pages of the batch holds the letter until they are stored.
+        letter = (
             await connection.execute(
-                sa.select(letters.c.state, batches.c.state.label("batch_state"))
-                .join(batches, batches.c.id == letters.c.batch_id, isouter=True)
-                .where(letters.c.id == letter_id)
+                sa.select(letters.c.state, letters.c.batch_id).where(letters.c.id == letter_id).with_for_update()
             )
         ).one()
-        if row.state == LetterState.WITHDRAWN:
+        if letter.state == LetterState.WITHDRAWN:
             return
-        if row.state not in WITHDRAWABLE or row.batch_state not in {None, BatchState.OPEN}:
+        batch_state = (
+            await connection.execute(sa.select(batches.c.state).where(batches.c.id == letter.batch_id))
+        ).scalar_one_or_none()
+        if letter.state not in WITHDRAWABLE or batch_state not in {None, BatchState.OPEN}:
             raise TooLateToWithdrawError
         now = store.database.clock()
         await move(connection, Record.LETTER, letter_id, LetterState.WITHDRAWN, by=SENDER, at=now, batch_id=None)

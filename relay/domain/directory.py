@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from relay.domain.languages import Language
 
@@ -42,12 +42,18 @@ def _lines(value: object) -> object:
     return "\n".join(line for line in (" ".join(part.split()) for part in re.split(r"[\n;]", value)) if line)
 
 
+def _no_controls(text: str) -> str:
+    if any(unicodedata.category(character) == "Cc" and character != "\n" for character in text):
+        raise ValueError("it has control characters")
+    return text
+
+
 def _empty_is_none(value: object) -> object:
     return None if value == "" else value
 
 
-Line = Annotated[str, BeforeValidator(_one_line), Field(min_length=1, max_length=200)]
-Address = Annotated[str, BeforeValidator(_lines), Field(max_length=1000)]
+Line = Annotated[str, BeforeValidator(_one_line), AfterValidator(_no_controls), Field(min_length=1, max_length=200)]
+Address = Annotated[str, BeforeValidator(_lines), AfterValidator(_no_controls), Field(max_length=1000)]
 Slug = Annotated[str, Field(pattern=rf"^{SLUG.pattern}$", max_length=80)]
 
 
@@ -72,7 +78,7 @@ class Prisoner(BaseModel):
 
     slug: Slug
     name: Line
-    birth_year: Annotated[int | None, BeforeValidator(_empty_is_none), Field(ge=1900, le=2100)] = None
+    birth_year: Annotated[Annotated[int, Field(ge=1900, le=2100)] | None, BeforeValidator(_empty_is_none)] = None
     language: Language
     """The language of the reply sheet."""
     state: PrisonerState = PrisonerState.ACTIVE
@@ -120,21 +126,27 @@ class DirectoryFileError(ValueError):
 def read_csv(text: str) -> DirectoryFile:
     """Read a directory. Good rows are taken whatever the others say; each bad row comes with its reasons.
 
-    Raises DirectoryFileError where the head lacks columns or has unknown ones.
+    Raises DirectoryFileError where the head lacks columns, has unknown ones, or one twice.
     """
-    rows = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")), restkey="", strict=True)
+    rows = csv.reader(io.StringIO(text.removeprefix("\ufeff")), strict=True)
     result = DirectoryFile()
     try:
-        head = [name.strip() for name in rows.fieldnames or []]
-        rows.fieldnames = head
+        head = [name.strip() for name in next(rows, [])]
         if missing := [name for name in REQUIRED if name not in head]:
             raise DirectoryFileError(f"the first row lacks the columns {', '.join(missing)}")
         if unknown := [name for name in head if name not in COLUMNS]:
             raise DirectoryFileError(f"the first row has unknown columns: {', '.join(unknown)}")
+        if len(head) != len(set(head)):
+            raise DirectoryFileError("the first row has a column twice")
         facilities: dict[str, Facility] = {}
         prisoners: set[str] = set()
-        for number, row in enumerate(rows, start=2):
-            entry, reasons = _entry(row)
+        for number, cells in enumerate(rows, start=2):
+            if not any(cells):
+                continue  # spreadsheets leave such rows behind
+            if len(cells) != len(head):
+                result.bad.append(BadRow(number, (f"{len(cells)} cells, and {len(head)} columns",)))
+                continue
+            entry, reasons = _entry(dict(zip(head, cells, strict=True)))
             if entry is not None:
                 if facilities.setdefault(entry.facility.slug, entry.facility) != entry.facility:
                     reasons.append(f"facility {entry.facility.slug}: an earlier row says something else about it")
@@ -150,16 +162,12 @@ def read_csv(text: str) -> DirectoryFile:
     return result
 
 
-def _entry(row: dict[str, str | None]) -> tuple[Entry | None, list[str]]:
+def _entry(row: dict[str, str]) -> tuple[Entry | None, list[str]]:
     reasons: list[str] = []
-    if "" in row:
-        return None, ["more cells than columns"]
-    if None in row.values():
-        return None, ["fewer cells than columns"]
     made: dict[str, BaseModel] = {}
     for prefix, model in (("prisoner", Prisoner), ("facility", Facility)):
         values = {
-            name.removeprefix(f"{prefix}_"): _plain(value or "")
+            name.removeprefix(f"{prefix}_"): _plain(value)
             for name, value in row.items()
             if name.startswith(f"{prefix}_")
         }
@@ -177,8 +185,13 @@ def _entry(row: dict[str, str | None]) -> tuple[Entry | None, list[str]]:
     return Entry(prisoner, facility), []
 
 
+def _is_formula(cell: str) -> bool:
+    # behind apostrophes too, or a cell that has one of its own would lose it
+    return cell.lstrip("'").startswith(_FORMULA)
+
+
 def _plain(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell.strip()
+    return cell[1:] if cell.startswith("'") and _is_formula(cell) else cell.strip()
 
 
 def write_csv(entries: Iterable[Entry]) -> str:
@@ -190,7 +203,7 @@ def write_csv(entries: Iterable[Entry]) -> str:
         values = {f"prisoner_{name}": value for name, value in entry.prisoner.model_dump(mode="json").items()}
         values |= {f"facility_{name}": value for name, value in entry.facility.model_dump(mode="json").items()}
         cells = {name: "" if value is None else str(value) for name, value in values.items()}
-        rows.writerow({name: f"'{cell}" if cell.startswith(_FORMULA) else cell for name, cell in cells.items()})
+        rows.writerow({name: f"'{cell}" if _is_formula(cell) else cell for name, cell in cells.items()})
     return out.getvalue()
 
 

@@ -12,6 +12,11 @@ FIRST: Final = "0" * 64
 """What the first event of a record names as the hash before it."""
 
 
+def moment(at: datetime.datetime) -> str:
+    """A point in time as it goes into a hash, the same on every engine."""
+    return at.astimezone(datetime.UTC).isoformat(timespec="microseconds")
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One step in a record's life. It carries no content: `reason` is a code."""
@@ -33,7 +38,7 @@ class Event:
             self.record,
             self.record_id,
             self.number,
-            self.at.astimezone(datetime.UTC).isoformat(timespec="microseconds"),
+            moment(self.at),
             self.actor,
             self.source,
             self.target,

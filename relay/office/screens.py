@@ -14,12 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.directory import Entry, Facility, Prisoner, PrisonerState
 from relay.domain.languages import LANGUAGE_NAMES
-from relay.domain.lives import Actor, BatchState, LetterState, PageState, ScanState, Who
+from relay.domain.lives import Actor, BatchState, LetterState, PageState, ReplyState, ScanState, Who
 from relay.store import directory, volunteers
-from relay.store.tables import batches, letters, outbox, pages, scans
+from relay.store.tables import batches, letters, outbox, pages, replies, scans
 from relay.web.keys import SETTINGS, STORE, VOLUNTEER
 from relay.web.sessions import COOKIE, set_cookie
-from relay.web.site import path_to, render, words
+from relay.web.site import fields_of, path_to, render, words
 
 ROUTES: Final = web.RouteTableDef()
 
@@ -49,6 +49,7 @@ _QUEUES: Final = (
     ("print", _("batches to be printed or posted"), batches, (batches.c.state != BatchState.POSTED,)),
     ("directory", _("letters held because of the address"), letters, (letters.c.state == LetterState.HELD,)),
     ("scans", _("files being read"), scans, (scans.c.state == ScanState.RECEIVED,)),
+    ("scans", _("answers being put together"), replies, (replies.c.state == ReplyState.OPEN,)),
     (
         "scans",
         _("pages that wait for a person"),
@@ -91,8 +92,8 @@ async def ask_log_in(request: web.Request) -> web.Response:
 async def log_in(request: web.Request) -> web.Response:
     """Start a session."""
     store = request.config_dict[STORE]
-    data = await request.post()
-    login, password = str(data.get("login", "")).strip(), str(data.get("password", ""))
+    data = await fields_of(request)
+    login, password = data.get("login", "").strip(), data.get("password", "")
     async with store.database.reading() as connection:
         row = await volunteers.find(connection, login)
     known = row.password_hash if row is not None and not row.disabled else None
@@ -159,7 +160,7 @@ async def _prisoner(request: web.Request, values: dict[str, Any], wrong: dict[st
 async def save_prisoner(request: web.Request) -> web.Response:
     """Add a prisoner, or correct the one with this slug."""
     store = request.config_dict[STORE]
-    values = {name: str(value).strip() for name, value in (await request.post()).items()}
+    values = {name: value.strip() for name, value in (await fields_of(request)).items()}
     facility_slug = values.pop("facility", "")
     wrong: dict[str, str] = {}
     prisoner = None
@@ -195,7 +196,7 @@ async def show_facility(request: web.Request) -> web.Response:
 @ROUTES.post("/{language}/directory/facility", name="facility")
 async def save_facility(request: web.Request) -> web.Response:
     """Add a facility, or correct the one with this slug."""
-    values = {name: str(value).strip() for name, value in (await request.post()).items()}
+    values = {name: value.strip() for name, value in (await fields_of(request)).items()}
     try:
         facility = Facility.model_validate(values | {"country": values.get("country", "").upper()})
     except ValidationError as error:

@@ -9,38 +9,34 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from relay.domain.events import FIRST, Event
+from relay.domain.events import FIRST, Event, moment
 from relay.store.database import alone
 from relay.store.tables import checkpoints, events
 from relay.store.transitions import TABLES
 
 
-def _head(before: str, hashes: list[str]) -> str:
-    return hashlib.sha256("\n".join([before, *hashes]).encode()).hexdigest()
+def _head(before: str, at: datetime.datetime, hashes: list[str]) -> str:
+    return hashlib.sha256("\n".join([before, moment(at), *hashes]).encode()).hexdigest()
 
 
 async def add_checkpoint(connection: AsyncConnection, at: datetime.datetime) -> str | None:
     """Chain the events that no checkpoint has yet. Returns the new head, or None where there are none."""
     await alone(connection, "checkpoint")
-    fresh = (
-        await connection.execute(
-            sa.select(events.c.id, events.c.hash).where(events.c.checkpoint_id.is_(None)).order_by(events.c.id)
-        )
-    ).all()
-    if not fresh:
+    fresh = events.c.checkpoint_id.is_(None)
+    if (await connection.execute(sa.select(events.c.id).where(fresh).limit(1))).first() is None:
         return None
-    before = (
+    before: str | None = (
         await connection.execute(sa.select(checkpoints.c.head).order_by(checkpoints.c.id.desc()).limit(1))
     ).scalar_one_or_none()
-    head = _head(before or FIRST, [row.hash for row in fresh])
     number = (
-        await connection.execute(sa.insert(checkpoints).values(at=at, head=head).returning(checkpoints.c.id))
+        await connection.execute(sa.insert(checkpoints).values(at=at, head=FIRST).returning(checkpoints.c.id))
     ).scalar_one()
-    await connection.execute(
-        sa.update(events)
-        .where(events.c.checkpoint_id.is_(None), events.c.id <= fresh[-1].id)
-        .values(checkpoint_id=number)
+    # One statement takes the events and tells which: meanwhile others add events, and not in the order of their ids.
+    taken = await connection.execute(
+        sa.update(events).where(fresh).values(checkpoint_id=number).returning(events.c.id, events.c.hash)
     )
+    head = _head(before or FIRST, at, [row.hash for row in sorted(taken, key=lambda row: row.id)])
+    await connection.execute(sa.update(checkpoints).where(checkpoints.c.id == number).values(head=head))
     return head
 
 
@@ -94,6 +90,6 @@ async def _verify_checkpoints(connection: AsyncConnection, audit: Audit) -> None
     audit.tail = len(hashes.get(None, []))
     before = FIRST
     for row in await connection.execute(sa.select(checkpoints).order_by(checkpoints.c.id)):
-        if _head(before, hashes.get(row.id, [])) != row.head:
-            audit.faults.append(f"checkpoint {row.id} of {row.at:%Y-%m-%d}: its events were changed or removed")
+        if _head(before, row.at, hashes.get(row.id, [])) != row.head:
+            audit.faults.append(f"checkpoint {row.id} of {row.at:%Y-%m-%d}: it or its events were changed or removed")
         before = row.head

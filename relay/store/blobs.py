@@ -28,13 +28,16 @@ class Blobs:
         self._store: Final[ObjectStore] = (
             from_url(location) if self._folder is None else LocalStore(self._folder, mkdir=True)
         )
+        if self._folder is not None:
+            _sync(self._folder.parent)
 
     async def put(self, plain: AsyncIterator[bytes], key: ContentKey) -> str:
         """Seal a stream under the record's key and store it. Returns the id of the new blob."""
         blob_id = new_id()
         await obstore.put_async(self._store, _path(blob_id), key.encrypt_chunks(plain, blob_id))
         if self._folder is not None:
-            await asyncio.to_thread(_sync, self._folder, _path(blob_id))
+            file = self._folder / _path(blob_id)
+            await asyncio.to_thread(_sync, file, file.parent, self._folder)
         return blob_id
 
     async def put_bytes(self, plain: bytes, key: ContentKey) -> str:
@@ -67,9 +70,9 @@ async def _pieces(plain: bytes) -> AsyncIterator[bytes]:
     yield plain
 
 
-def _sync(folder: Path, path: str) -> None:
+def _sync(*places: Path) -> None:
     # The local store renames a finished file into place and syncs nothing: a power cut could take it back.
-    for place in (folder / path, (folder / path).parent, folder):
+    for place in places:
         handle = os.open(place, os.O_RDONLY)
         try:
             os.fsync(handle)

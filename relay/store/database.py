@@ -42,11 +42,12 @@ class Database:
             # the busy time-out: whoever may write takes the lock at the start.
             self._writer = _sqlite(url, "BEGIN IMMEDIATE", 1)
         else:
-            self._reader = self._writer = create_async_engine(url)
+            self._writer = create_async_engine(url)
+            self._reader = self._writer.execution_options(isolation_level="REPEATABLE READ")
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A connection to read with, in one transaction."""
+        """A connection to read with, in one transaction that sees one state of all rows."""
         async with self._reader.connect() as connection:
             yield connection
 

@@ -76,7 +76,7 @@ def words(request: web.Request) -> Callable[[str], str]:
     return catalogue(request[LANGUAGE]).gettext
 
 
-async def form(request: web.Request) -> dict[str, str]:
+async def fields_of(request: web.Request) -> dict[str, str]:
     """The fields of a form, without files. Raises HTTPBadRequest for bytes that are no text."""
     try:
         data = await request.post()

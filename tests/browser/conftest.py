@@ -21,7 +21,7 @@ AccessibilityFaults = Callable[[Page], Awaitable[list[str]]]
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
     """A new chromium that resolves no names and so reaches nothing but addresses of this machine."""
-    if not CHROMIUM.exists():  # noqa: ASYNC240 (nothing else runs yet)
+    if not CHROMIUM.exists():
         pytest.fail("chromium is missing: `./dev test` installs it, or: apt-get install chromium", pytrace=False)
     arguments = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
     if os.geteuid() == 0:

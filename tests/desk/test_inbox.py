@@ -1,0 +1,268 @@
+"""What the holder of an inbox's secret sees and may do, and what nobody else may."""
+
+from __future__ import annotations
+
+import asyncio
+from io import BytesIO
+
+import pikepdf
+import pytest
+
+from censor_queue import steps as review
+from print import steps as print_steps
+from relay.desk import steps
+from relay.domain.claim_phrase import new_claim_phrase
+from relay.domain.lives import BatchState
+from relay.domain.reasons import REFUSALS, Refusal
+from relay.sealing import InboxSecret
+from relay.store import tables
+from tests.workplaces import (
+    ENGLISH,
+    RUSSIAN,
+    TEXT,
+    Client,
+    House,
+    Sent,
+    both_engines,
+    get,
+    picture,
+    post,
+    sure,
+)
+
+NOTHING = "These words open nothing"
+NOT_THERE = "There is nothing at this address."
+TOO_LATE = "This letter is being printed already and cannot be taken back any more."
+
+
+async def test_words_and_link_open_the_same_inbox(house: House, desk: Client) -> None:
+    sent = await house.queued()
+    opened = await post(desk, "/en/inbox", {"phrase": f"  {sent.phrase.upper()} "})
+    assert (opened.status, opened.location) == (303, sent.inbox)
+    screen = (await get(desk, sent.inbox)).screen
+    assert screen.heading == "Your letters"
+    assert "To John Sample" in screen.text
+    assert " ".join(TEXT.split()) in screen.text
+    assert "Confirmed. A volunteer will read it before it is printed." in screen.text
+
+
+@pytest.mark.parametrize("phrase", ["", "wrong words", "a" * 10_000, "\0"])
+async def test_words_that_open_nothing(house: House, desk: Client, phrase: str) -> None:
+    await house.queued()
+    answer = await post(desk, "/en/inbox", {"phrase": phrase})
+    assert (answer.status, answer.screen.heading) == (404, NOTHING)
+
+
+@pytest.mark.parametrize("cut", [-1, -2, -10, 5])
+async def test_cut_off_link_says_that_it_may_be_cut_off(house: House, desk: Client, cut: int) -> None:
+    sent = await house.queued()
+    answer = await get(desk, "/en/inbox/" + sent.secret.link[:cut])
+    assert (answer.status, answer.screen.heading) == (404, NOTHING)
+    assert "it may be cut off: copy it whole" in answer.screen.text
+
+
+@pytest.mark.parametrize("link", ["x", "%00", "ы", "a" * 3000, "=" * 43, "A" * 43, "%2f"])
+async def test_malformed_link_opens_nothing(house: House, desk: Client, link: str) -> None:
+    await house.queued()
+    assert (await get(desk, f"/en/inbox/{link}")).status == 404
+    for place in ("reply/x", "reply/x/reply.pdf", "reply/x/1.jpg"):
+        assert (await get(desk, f"/en/inbox/{link}/{place}")).status == 404
+    assert (await post(desk, f"/en/inbox/{link}/withdraw/x")).status == 404
+
+
+async def test_inbox_shows_all_letters_of_its_sender_and_none_of_others(house: House, desk: Client) -> None:
+    first = await house.queued(text="The first of mine")
+    house.clock.advance(minutes=1)
+    await house.queued(RUSSIAN, text="The second of mine", phrase=first.phrase)
+    await house.queued(text="Somebody else wrote this")
+    text = (await get(desk, first.inbox)).screen.text
+    assert text.index("The second of mine") < text.index("The first of mine")
+    assert "Somebody else" not in text
+
+
+async def test_refused_letter_shows_the_reason(house: House, desk: Client) -> None:
+    sent = await house.queued()
+    await review.claim_next(house.store, house.office_key, house.volunteers["anna"])
+    await review.refuse(house.store, sent.id, house.volunteers["anna"], Refusal.SPAM)
+    assert f"The reason: {REFUSALS[Refusal.SPAM]}" in (await get(desk, sent.inbox)).screen.text
+
+
+async def test_letter_whose_content_was_destroyed_keeps_its_history(house: House, desk: Client) -> None:
+    sent = await house.queued()
+    async with house.store.database.writing() as connection:
+        await connection.execute(tables.content_keys.delete().where(tables.content_keys.c.record_id == sent.id))
+    screen = (await get(desk, sent.inbox)).screen
+    assert "To John Sample" in screen.text
+    assert "What you wrote" not in screen.text
+
+
+# --- taking back
+
+
+async def in_open_batch(house: House) -> Sent:
+    sent = await house.approved()
+    await house.batch()
+    return sent
+
+
+async def in_rendered_batch(house: House) -> Sent:
+    sent = await house.approved()
+    await print_steps.rendered(house.store, await house.batch(), [sent.id], b"pages")
+    return sent
+
+
+@pytest.mark.parametrize("stage", [House.submit, House.queued, House.approved, in_open_batch])
+@both_engines
+async def test_letter_can_be_taken_back_before_it_is_rendered(house: House, desk: Client, stage: object) -> None:
+    assert callable(stage)
+    sent: Sent = await stage(house)
+    (form,) = (await get(desk, sent.inbox)).screen.forms
+    for _ in range(2):  # pressing twice is harmless
+        answer = await post(desk, form)
+        assert (answer.status, answer.location) == (303, sent.inbox)
+    letter = await house.row(tables.letters, id=sent.id)
+    assert (letter.state, letter.batch_id) == ("withdrawn", None)
+    screen = (await get(desk, sent.inbox)).screen
+    assert screen.forms == []
+    assert "You took this letter back. It will not be sent." in screen.text
+
+
+@pytest.mark.parametrize(
+    ("stage", "state"), [(in_rendered_batch, "approved"), (House.posted, "posted")], ids=["rendered", "posted"]
+)
+async def test_letter_cannot_be_taken_back_later(house: House, desk: Client, stage: object, state: str) -> None:
+    assert callable(stage)
+    sent: Sent = await stage(house)
+    assert (await get(desk, sent.inbox)).screen.forms == []
+    answer = await post(desk, f"{sent.inbox}/withdraw/{sent.id}")
+    assert (answer.status, answer.screen.wrong) == (409, [TOO_LATE])
+    assert await house.state(sent) == state
+
+
+async def test_letter_of_somebody_else_cannot_be_taken_back(house: House, desk: Client) -> None:
+    mine, other = await house.queued(), await house.queued()
+    unknown = InboxSecret.from_phrase(new_claim_phrase("en")).link
+    for path in (
+        f"{mine.inbox}/withdraw/{other.id}",
+        f"/en/inbox/{unknown}/withdraw/{other.id}",
+        f"{mine.inbox}/withdraw/{'0' * 32}",
+        f"{mine.inbox}/withdraw/%00",
+    ):
+        answer = await post(desk, path)
+        assert (answer.status, answer.screen.text.split(".")[0]) == (404, f"That did not work {NOT_THERE[:-1]}")
+    assert await house.state(other) == "queued"
+
+
+@both_engines
+async def test_letter_taken_back_while_its_pages_are_stored_is_in_one_state_only(house: House) -> None:
+    """Either it is in the rendered batch and stays, or it is out of it and was taken back."""
+    sent = await house.approved()
+    batch = await house.batch()
+    withdrawn, stored = await asyncio.gather(
+        steps.withdraw(house.store, sent.id),
+        print_steps.rendered(house.store, batch, [sent.id], b"pages"),
+        return_exceptions=True,
+    )
+    letter, batch_row = await house.row(tables.letters, id=sent.id), await house.row(tables.batches, id=batch)
+    seen = (letter.state, letter.batch_id, batch_row.state, type(withdrawn), type(stored))
+    assert seen in {
+        ("approved", batch, "rendered", steps.TooLateToWithdrawError, type(None)),
+        ("withdrawn", None, "open", type(None), print_steps.BatchChangedError),
+    }
+
+
+@both_engines
+async def test_taking_back_waits_for_who_stores_the_pages(house: House) -> None:
+    sent = await house.approved()
+    batch = await house.batch()
+    async with house.store.database.writing() as connection:
+        await connection.execute(tables.letters.select().where(tables.letters.c.id == sent.id).with_for_update())
+        taking_back = asyncio.create_task(steps.withdraw(house.store, sent.id))
+        await asyncio.wait([taking_back], timeout=0.2)
+        await connection.execute(
+            tables.batches.update().where(tables.batches.c.id == batch).values(state=BatchState.RENDERED)
+        )
+    with pytest.raises(steps.TooLateToWithdrawError):
+        await taking_back
+    assert await house.state(sent) == "approved"
+
+
+# --- the answer
+
+
+async def test_reply_is_shown_only_after_its_release(house: House, desk: Client) -> None:
+    sent = await house.posted()
+    await house.split(sure(await house.code(sent)))
+    reply = await house.row(tables.replies)
+    places = [f"{sent.inbox}/reply/{reply.id}{part}" for part in ("", "/reply.pdf", "/1.jpg")]
+    assert [(await get(desk, place)).status for place in places] == [404, 404, 404]
+    assert not any("/reply/" in link for link in (await get(desk, sent.inbox)).screen.links)
+    await house.assemble()
+    assert [(await get(desk, place)).status for place in places] == [200, 200, 200]
+    assert places[0] in (await get(desk, sent.inbox)).screen.links
+
+
+async def test_reply_shows_picture_and_guess(house: House, desk: Client) -> None:
+    sent = await house.posted()
+    reply = await house.replied(sent, "Hello", "fiend")
+    place = f"{sent.inbox}/reply/{reply}"
+    screen = (await get(desk, place)).screen
+    assert screen.heading == "The answer of John Sample"
+    assert screen.images == [f"{place}/1.jpg"]
+    assert (
+        "A guess, often wrong. Doubtful words are marked. What counts is the picture. Hello fiend (doubtful)"
+        in screen.text
+    )
+    assert screen.html.count("<mark") == 1
+    shown = await get(desk, f"{place}/1.jpg")
+    assert (shown.headers["Content-Type"], shown.body) == ("image/jpeg", picture(1))
+    pdf = await get(desk, f"{place}/reply.pdf")
+    assert pdf.headers["Content-Type"] == "application/pdf"
+    with pikepdf.open(BytesIO(pdf.body)) as document:
+        assert len(document.pages) == 1
+
+
+async def test_unreadable_reply_says_so(house: House, desk: Client) -> None:
+    sent = await house.posted()
+    scan = await house.split(sure(await house.code(sent)), words=())
+    await house.assemble()
+    reply = await house.row(tables.replies, scan_id=scan)
+    text = (await get(desk, f"{sent.inbox}/reply/{reply.id}")).screen.text
+    assert "A machine could not read this handwriting. Please look at the picture." in text
+
+
+@pytest.mark.parametrize(
+    "part", ["2.jpg", "0.jpg", "01.jpg", "9999.jpg", "9" * 5000 + ".jpg", "-1.jpg", "x.jpg", "original"]
+)
+async def test_page_that_a_reply_does_not_have(house: House, desk: Client, part: str) -> None:
+    sent = await house.posted()
+    reply = await house.replied(sent)
+    assert (await get(desk, f"{sent.inbox}/reply/{reply}/{part}")).status == 404
+
+
+async def test_reply_of_another_inbox_is_not_there(house: House, desk: Client) -> None:
+    mine, other = await house.posted(), await house.posted(RUSSIAN)
+    reply = await house.replied(other)
+    assert not any("/reply/" in link for link in (await get(desk, mine.inbox)).screen.links)
+    for part in ("", "/reply.pdf", "/1.jpg"):
+        answer = await get(desk, f"{mine.inbox}/reply/{reply}{part}")
+        assert (answer.status, NOT_THERE in answer.screen.text) == (404, True)
+        assert (await get(desk, f"{other.inbox}/reply/{reply}{part}")).status == 200
+
+
+async def test_second_reply_stands_beside_the_first(house: House, desk: Client) -> None:
+    sent = await house.posted(sheets=2)
+    first = await house.replied(sent)
+    house.clock.advance(days=3)
+    await house.split(sure(await house.code(sent), sheet=2))
+    await house.assemble()
+    second = next(row.id for row in await house.rows(tables.replies) if row.id != first)
+    links = [link for link in (await get(desk, sent.inbox)).screen.links if "/reply/" in link]
+    assert links == [f"{sent.inbox}/reply/{first}", f"{sent.inbox}/reply/{second}"]
+
+
+async def test_letter_to_somebody_who_moved_is_still_followed(house: House, desk: Client) -> None:
+    sent = await house.posted(ENGLISH)
+    async with house.store.database.writing() as connection:
+        await connection.execute(tables.prisoners.update().values(state="moved"))
+    assert "On its way to the prison." in (await get(desk, sent.inbox)).screen.text

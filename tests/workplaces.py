@@ -1,0 +1,485 @@
+"""The workplaces as they run: both sites over HTTP, and letters that went through the real steps."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import itertools
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import sqlalchemy as sa
+from aiohttp import ClientResponse, web
+from aiohttp.test_utils import TestClient, TestServer
+from PIL import Image
+
+from censor_queue import steps as review
+from print import jobs as print_jobs
+from print import steps as print_steps
+from print.rendering import RenderingPool
+from relay.app import Relay, desk_site, office_site, opened
+from relay.config import Installation, Settings
+from relay.demo.people import DIRECTORY
+from relay.desk import steps as desk_steps
+from relay.domain.claim_phrase import new_claim_phrase
+from relay.domain.directory import Entry
+from relay.domain.letters import LetterBody, Wants, Word
+from relay.domain.lives import WORKER, Actor, BatchState, Record, Who
+from relay.domain.reply_code import ReplyCode, Side
+from relay.installing import install
+from relay.mail.compose import Confirmation
+from relay.mail.outbox import Sender
+from relay.sealing import Context, InboxSecret, PrivateKey
+from relay.store import directory, leases, tables, volunteers
+from relay.store.letters import code_of
+from relay.store.sealed import Store, load_key
+from relay.web.sessions import COOKIE
+from relay.web.site import HEADERS
+from scanner import jobs as scanner_jobs
+from scanner import steps as scanner_steps
+from scanner.codes import CodeRead, Method, PageCodes
+from tests.fakes.clock import FakeClock
+
+PASSWORD: Final = "a long invented password"
+WORKER_NAME: Final = "worker-test"
+TEXT: Final = "Dear friend,\n\nthe snow came early this year.\nYours"
+ADDRESS: Final = "mary@sender.example"
+
+PEOPLE: Final = {entry.prisoner.slug: entry for entry in DIRECTORY}
+RUSSIAN: Final = PEOPLE["pyotr-primerov"]
+ENGLISH: Final = PEOPLE["john-sample"]
+
+both_engines = pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+"""For tests of what could differ: everything else runs on SQLite."""
+
+
+# --- screens, as a browser takes them apart
+
+
+class Screen(HTMLParser):
+    """What stands on a screen. Text is read as a browser shows it, so an escaped tag is text again."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.html = html
+        self.language = ""
+        self.heading = ""
+        self.tags: set[str] = set()
+        self.fields: dict[str, str] = {}
+        """Values of inputs and text areas, of radio buttons the checked one."""
+        self.wrong: list[str] = []
+        """The texts of what is marked as wrong."""
+        self.links: list[str] = []
+        self.forms: list[str] = []
+        """Where the forms that change something go to."""
+        self.images: list[str] = []
+        self.text = ""
+        """The words of the main part, separated by single spaces."""
+        self._open: list[tuple[str, list[str]]] = []
+        self.feed(html.replace("\r\n", "\n"))
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = {name: value or "" for name, value in attrs}
+        self.tags.add(tag)
+        match tag:
+            case "html":
+                self.language = found["lang"]
+            case "input" if found.get("type") != "radio" or "checked" in found:
+                self.fields[found["name"]] = found.get("value", "")
+            case "textarea":
+                self._open.append((f"field {found['name']}", []))
+            case "a":
+                self.links.append(found["href"])
+            case "form" if found.get("method") == "post":
+                self.forms.append(found.get("action", ""))
+            case "img":
+                self.images.append(found["src"])
+            case "h1" | "main":
+                self._open.append((tag, []))
+            case "p" | "span":
+                self._open.append(("wrong" if found.get("class") == "wrong" else tag, []))
+
+    def handle_data(self, data: str) -> None:
+        for _, pieces in self._open:
+            pieces.append(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in {"h1", "main", "p", "span", "textarea"}:
+            for _, pieces in self._open:
+                pieces.append(" ")
+            return
+        kind, pieces = self._open.pop()
+        text = " ".join("".join(pieces).split())
+        if kind == "wrong":
+            self.wrong.append(text)
+        elif kind == "h1":
+            self.heading = text
+        elif kind == "main":
+            self.text = text
+        elif kind.startswith("field "):
+            self.fields[kind.removeprefix("field ")] = "".join(pieces).removeprefix("\n")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a site answered; redirects are not followed."""
+
+    status: int
+    headers: Any
+    body: bytes
+
+    @property
+    def screen(self) -> Screen:
+        return Screen(self.body.decode())
+
+    @property
+    def location(self) -> str:
+        return str(self.headers["Location"])
+
+
+Client = TestClient[web.Request, web.Application]
+
+
+async def get(client: Client, path: str, **options: Any) -> Answer:
+    """Open an address."""
+    return await _answer(await client.get(path, allow_redirects=False, **options))
+
+
+async def post(client: Client, path: str, form: Any = None, **options: Any) -> Answer:
+    """Send a form."""
+    return await _answer(await client.post(path, data=form or {}, allow_redirects=False, **options))
+
+
+async def _answer(response: ClientResponse) -> Answer:
+    answer = Answer(response.status, response.headers, await response.read())
+    assert HEADERS.items() <= dict(answer.headers).items(), "every answer has the headers that protect"
+    return answer
+
+
+# --- the house
+
+
+@dataclass
+class Sent:
+    """A letter, and what its sender knows."""
+
+    id: str
+    phrase: str
+    person: Entry
+
+    @property
+    def secret(self) -> InboxSecret:
+        return InboxSecret.from_phrase(self.phrase)
+
+    @property
+    def inbox(self) -> str:
+        return f"/en/inbox/{self.secret.link}"
+
+
+@dataclass
+class House:
+    """One installation with the people of the demo, and what happens in it."""
+
+    relay: Relay
+    clock: FakeClock
+    pages: RenderingPool
+    volunteers: dict[str, str]
+    """Ids by login."""
+    _stack: AsyncExitStack
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    @property
+    def store(self) -> Store:
+        return self.relay.store
+
+    @property
+    def settings(self) -> Settings:
+        return self.relay.settings
+
+    @property
+    def office_key(self) -> PrivateKey:
+        return self.relay.office_key
+
+    # the sites
+
+    async def desk(self) -> Client:
+        """A sender's browser."""
+        return await self._client(desk_site(self.relay, self.pages))
+
+    async def office(self, login: str | None = "anna") -> Client:
+        """The browser of a volunteer who is logged in; None for somebody who is not."""
+        client = await self._client(office_site(self.relay))
+        if login is not None:
+            async with self.store.database.writing() as connection:
+                token = await volunteers.start_session(connection, self.volunteers[login], self.clock())
+            client.session.cookie_jar.update_cookies({COOKIE: token}, client.make_url("/"))
+        return client
+
+    async def _client(self, site: web.Application) -> Client:
+        return await self._stack.enter_async_context(TestClient(TestServer(site)))
+
+    # the life of a letter
+
+    async def submit(
+        self,
+        person: Entry = ENGLISH,
+        *,
+        address: str | None = None,
+        wants: Wants = Wants.FULL,
+        text: str = TEXT,
+        name: str = "Mary",
+        language: str = "en",
+        phrase: str | None = None,
+        sheets: int = 1,
+    ) -> Sent:
+        """A letter that waits for its confirmation."""
+        phrase = phrase or new_claim_phrase(language)
+        async with self.store.database.reading() as connection:
+            known = await directory.by_slug(connection, person.prisoner.slug)
+        assert known is not None
+        submission = desk_steps.Submission(
+            nonce=f"form {next(self._numbers)}",
+            phrase=phrase,
+            prisoner_id=known.prisoner_id,
+            language=language,
+            wants=wants if address else Wants.NOTHING,
+            body=LetterBody(text=text, printed_name=name, address=address),
+            reply_sheets=sheets,
+        )
+        letter_id = await desk_steps.submit(self.store, self.relay.desk_key.public, submission)
+        return Sent(letter_id, phrase, person)
+
+    async def queued(self, person: Entry = ENGLISH, **options: Any) -> Sent:
+        """A confirmed letter, as if from a sender without an address or by the link in the mail."""
+        sent = await self.submit(person, **options)
+        if options.get("address"):
+            await desk_steps.confirm(self.store, await self.token(sent.id))
+        else:
+            await desk_steps.confirm_by_phrase(self.store, sent.phrase, per_hour=1000)
+        return sent
+
+    async def token(self, letter_id: str) -> str:
+        """The token in the confirmation mail, which the desk has sealed to itself."""
+        row = await self.row(tables.outbox, letter_id=letter_id, kind="confirm")
+        async with self.store.database.reading() as connection:
+            key = await load_key(connection, Context("mail", row.id), self.relay.desk_key)
+        found: str = Confirmation.model_validate_json(key.decrypt(row.body)).token
+        return found
+
+    async def approved(self, person: Entry = ENGLISH, **options: Any) -> Sent:
+        """A letter that a volunteer accepted. It has to be the only one in the queue."""
+        sent = await self.queued(person, **options)
+        held = await review.claim_next(self.store, self.office_key, self.volunteers["anna"])
+        assert held is not None
+        assert held.id == sent.id
+        await review.approve(self.store, sent.id, self.volunteers["anna"])
+        return sent
+
+    async def batch(self, person: Entry = ENGLISH) -> str:
+        """The id of a new batch of what waits for the person's facility."""
+        facility = await self.row(tables.facilities, slug=person.facility.slug)
+        return await print_steps.make_batch(self.store, facility.id, self.anna)
+
+    async def render(self) -> bool:
+        """What the worker does for the printing."""
+        return await print_jobs.render_next(self.store, self.settings, WORKER_NAME, self.office_key, self.pages)
+
+    async def rendered(self, person: Entry = ENGLISH) -> str:
+        """The id of a new batch whose pages are there."""
+        batch = await self.batch(person)
+        assert await self.render()
+        return batch
+
+    async def posted(self, person: Entry = ENGLISH, **options: Any) -> Sent:
+        """A letter that is on its way. Its batch is not rendered: use this where the pages do not matter."""
+        sent = await self.approved(person, **options)
+        batch = await self.batch(person)
+        await print_steps.rendered(self.store, batch, [sent.id], b"pages")
+        for state in (BatchState.PRINTED, BatchState.POSTED):
+            await print_steps.mark(self.store, batch, state, self.volunteers["anna"])
+        return sent
+
+    async def code(self, sent: Sent) -> ReplyCode:
+        """The reply code of a letter."""
+        async with self.store.database.reading() as connection:
+            return (await code_of(connection, sent.id))[0]
+
+    @property
+    def anna(self) -> Actor:
+        return Actor(Who.VOLUNTEER, self.volunteers["anna"])
+
+    # the way of an answer
+
+    async def split(self, *pages: PageCodes, words: Sequence[str] = ("Привет", "friend")) -> str:
+        """The id of a file that was split into pages with these codes."""
+        scan = await self.received()
+        await self.split_into(scan, *pages, words=words)
+        return scan
+
+    async def received(self, data: bytes | None = None, name: str = "scan.pdf") -> str:
+        """The id of a file that was taken in."""
+        content = f"file {next(self._numbers)}".encode() if data is None else data
+        return (await scanner_steps.take_in(self.store, pieces(content), name, self.anna)).scan_id
+
+    async def split_into(self, scan: str, *pages: PageCodes, words: Sequence[str] = ("Привет", "friend")) -> None:
+        """Split a received file, as the worker does once it has read these codes."""
+        async with self.store.database.writing() as connection:
+            ours = tables.scans.c.id == scan
+            order = tables.scans.c.created_at
+            now = self.clock()
+            await leases.claim(connection, tables.scans, ours, owner=WORKER_NAME, now=now, order_by=order)
+            key = await load_key(connection, Context(Record.SCAN, scan), self.office_key)
+        line = tuple(Word(text=word, doubtful=number > 0) for number, word in enumerate(words))
+        read = [
+            scanner_steps.ReadPage(
+                number, codes, (line,) if line else (), await self.store.blobs.put_bytes(picture(number), key), None
+            )
+            for number, codes in enumerate(pages, start=1)
+        ]
+        await scanner_steps.split(self.store, scan, WORKER_NAME, key, read)
+
+    async def assemble(self) -> bool:
+        """What the worker does for an open reply."""
+        return await scanner_jobs.assemble_next(self.store, WORKER_NAME, self.office_key)
+
+    async def replied(self, sent: Sent, *words: str) -> str:
+        """The id of a released reply to a letter that was sent."""
+        scan = await self.split(sure(await self.code(sent)), words=words or ("Привет", "friend"))
+        assert await self.assemble()
+        reply = await self.row(tables.replies, scan_id=scan)
+        assert reply.state == "released"
+        return str(reply.id)
+
+    # the mail
+
+    def sender(self, *, desk: bool = False, **mail: Any) -> Sender:
+        """What sends the mails, the desk's or the office's; `mail` are settings of the mail server."""
+        settings = self.settings.model_copy(update={"mail": self.settings.mail.model_copy(update=mail)})
+        key = self.relay.desk_key if desk else self.office_key
+        return Sender(self.store, settings, WORKER_NAME, key, desk=desk)
+
+    # looking
+
+    async def row(self, table: sa.Table, **values: Any) -> sa.Row[Any]:
+        """The one row with these values."""
+        (found,) = await self.rows(table, **values)
+        return found
+
+    async def rows(self, table: sa.Table, **values: Any) -> Sequence[sa.Row[Any]]:
+        """All rows with these values."""
+        query = sa.select(table).where(*(table.c[name] == value for name, value in values.items()))
+        async with self.store.database.reading() as connection:
+            return (await connection.execute(query)).all()
+
+    async def count(self) -> dict[str, int]:
+        """How many rows each table has, but those of the sessions."""
+        async with self.store.database.reading() as connection:
+            return {
+                table.name: (await connection.execute(sa.select(sa.func.count()).select_from(table))).scalar_one()
+                for table in tables.metadata.sorted_tables
+                if table is not tables.sessions
+            }
+
+    async def state(self, sent: Sent) -> str:
+        """Where a letter is."""
+        found: str = (await self.row(tables.letters, id=sent.id)).state
+        return found
+
+    def blobs(self) -> list[Path]:
+        """The files of the blobs."""
+        return sorted(path for path in Path(self.relay.installation.blobs).rglob("*") if path.is_file())
+
+
+async def pieces(data: bytes) -> AsyncIterator[bytes]:
+    """The bytes as a stream."""
+    yield data
+
+
+def sure(code: ReplyCode, sheet: int | None = 1, side: Side | None = Side.A) -> PageCodes:
+    """What a page with one well readable matrix code says."""
+    return PageCodes((CodeRead(code, sheet, side, Method.MATRIX),))
+
+
+@cache
+def picture(number: int) -> bytes:
+    """A small picture of a page, different for each number."""
+    file = io.BytesIO()
+    Image.new("L", (100 + number, 140), 255).save(file, "JPEG", dpi=(100, 100))
+    return file.getvalue()
+
+
+@cache
+def _password_hash() -> str:
+    return volunteers.hash_password(PASSWORD)
+
+
+# --- fixtures
+
+
+@pytest.fixture(scope="session")
+def rendering_pool() -> Iterator[RenderingPool]:
+    """The printer's processes; they start with the first letter."""
+    pool = RenderingPool()
+    yield pool
+    asyncio.run(pool.close())
+
+
+@pytest.fixture
+def engine() -> str:
+    """The database of `house`; see `both_engines`."""
+    return "sqlite"
+
+
+@pytest.fixture
+def config() -> str:
+    """The config of `house`, but for the database."""
+    return '[site]\nname = "Example relay"\nreturn_address = ["PO Box 9", "00000 Nowhere"]\n'
+
+
+@pytest.fixture
+async def house(
+    engine: str,
+    config: str,
+    tmp_path: Path,
+    clock: FakeClock,
+    office: PrivateKey,
+    rendering_pool: RenderingPool,
+    request: pytest.FixtureRequest,
+) -> AsyncIterator[House]:
+    """An installation with the demo's people and the volunteers anna and boris."""
+    url: str = request.getfixturevalue("sqlite_url" if engine == "sqlite" else "postgres_url")
+    folder = tmp_path / "relay"
+    (folder / "keys").mkdir(parents=True)
+    (folder / "keys" / "office.key").write_text(office.text)
+    installation: Installation = install(folder, f'{config}\n[store]\ndatabase = "{url}"\n')
+    async with AsyncExitStack() as stack:
+        relay_ = await stack.enter_async_context(opened(installation))
+        relay_.store.database.clock = clock
+        ids = {}
+        async with relay_.store.database.writing() as connection:
+            await directory.save(connection, DIRECTORY, by=WORKER, at=clock())
+            for login in ("anna", "boris"):
+                await volunteers.add(connection, login, _password_hash())
+                row = await volunteers.find(connection, login)
+                assert row is not None
+                ids[login] = row.id
+        yield House(relay_, clock, rendering_pool, ids, stack)
+
+
+@pytest.fixture
+async def desk(house: House) -> Client:
+    """A sender's browser on the desk."""
+    return await house.desk()
+
+
+@pytest.fixture
+async def office_client(house: House) -> Client:
+    """Anna's browser in the office."""
+    return await house.office()
