@@ -17,7 +17,7 @@ async def render_next(store: Store, settings: Settings, owner: str, office: Priv
 
     async def render(batch_id: str) -> None:
         letters = await steps.letters_of(store, batch_id, office, settings.site.return_address)
-        pdf = await pool.render(list(letters.values()))
+        pdf = await pool.render(list(letters.values())) if letters else steps.NO_PAGES
         await steps.rendered(store, batch_id, list(letters), pdf)
 
     return await work_on_next(store.database, batches, batches.c.state == BatchState.OPEN, owner=owner, do=render)

@@ -19,6 +19,8 @@ from relay.store.transitions import begin, move
 from relay.store.work import ChangedMeanwhileError
 
 BATCH_PDF = "batch.pdf"
+NO_PAGES = b""
+"""The pages of a batch whose letters were all taken back before it was rendered."""
 LETTERS_IN_BATCH = 200
 """Letters of one batch at most: what one person folds in an evening."""
 
@@ -32,7 +34,7 @@ class BatchChangedError(ChangedMeanwhileError):
 
 
 class NotRenderedError(LookupError):
-    """The batch has no pages yet."""
+    """The batch has no pages: none yet, or no letters any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,10 @@ async def batch_pdf(store: Store, batch_id: str, office: PrivateKey) -> bytes:
         ).scalar_one_or_none()
     if state in {None, BatchState.OPEN}:
         raise NotRenderedError
-    return await open_part(store, Context(Record.BATCH, batch_id), BATCH_PDF, office)
+    pdf = await open_part(store, Context(Record.BATCH, batch_id), BATCH_PDF, office)
+    if pdf == NO_PAGES:
+        raise NotRenderedError
+    return pdf
 
 
 async def mark(store: Store, batch_id: str, state: BatchState, volunteer_id: str) -> None:

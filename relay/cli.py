@@ -71,7 +71,7 @@ def main() -> None:
     """Run a command, and turn errors into a sentence and an exit code."""
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
-        relay(standalone_mode=False)
+        relay(prog_name="relay", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -195,10 +195,12 @@ def demo(once: Path | None, handwriting: Path | None) -> None:
 
 
 @relay.command("serve")
-@click.option("--role", type=click.Choice([Role.DESK, Role.OFFICE]), help="Only this site, without the worker.")
-def serve_command(role: Role | None) -> None:
+@click.option(
+    "--role", type=click.Choice([Role.DESK.value, Role.OFFICE.value]), help="Only this site, without the worker."
+)
+def serve_command(role: str | None) -> None:
     """Run desk, office and worker until the process is stopped."""
-    asyncio.run(serve(installation(), [role] if role else list(Role)))
+    asyncio.run(serve(installation(), [Role(role)] if role else list(Role)))
 
 
 @relay.command()

@@ -8,15 +8,17 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from relay.domain.languages import Language
 
 CONFIG_NAME: Final = "config.toml"
 CONFIG_VARIABLE: Final = "RELAY_CONFIG"
+SQLITE: Final = "sqlite+aiosqlite:///"
+POSTGRESQL: Final = "postgresql+asyncpg://"
 
 
 class ConfigError(Exception):
@@ -27,12 +29,27 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _without_slash(url: str) -> str:
+    return url.rstrip("/")
+
+
+def _of_known_engine(url: str) -> str:
+    if not url.startswith((SQLITE, POSTGRESQL)):
+        raise ValueError(f"it begins with {SQLITE} or {POSTGRESQL}")
+    return url
+
+
+Url = Annotated[str, AfterValidator(_without_slash)]
+"""The address of a site, to which paths are added."""
+DatabaseUrl = Annotated[str, AfterValidator(_of_known_engine)]
+
+
 class Site(_Section):
     """What the group is called and where its sites are found."""
 
     name: str = "Prison mail relay"
-    desk_url: str = "http://127.0.0.1:8080"
-    office_url: str = "http://127.0.0.1:8081"
+    desk_url: Url = "http://127.0.0.1:8080"
+    office_url: Url = "http://127.0.0.1:8081"
     language: Language = "en"
     return_address: tuple[str, ...] = ()
 
@@ -47,7 +64,7 @@ class Listen(_Section):
 class StoreSettings(_Section):
     """Where rows and blobs are kept."""
 
-    database: str = "sqlite+aiosqlite:///relay.db"
+    database: DatabaseUrl = "sqlite+aiosqlite:///relay.db"
     blobs: str = "blobs"
 
 
@@ -142,8 +159,8 @@ class Installation:
     @property
     def database(self) -> str:
         """The database URL, with the path of a SQLite file made absolute."""
-        url, sqlite = self.settings.store.database, "sqlite+aiosqlite:///"
-        return sqlite + str(self.folder / url.removeprefix(sqlite)) if url.startswith(sqlite) else url
+        url = self.settings.store.database
+        return SQLITE + str(self.folder / url.removeprefix(SQLITE)) if url.startswith(SQLITE) else url
 
     @property
     def blobs(self) -> str:
@@ -167,6 +184,8 @@ def load(path: Path) -> Installation:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     try:
         return Installation(path.resolve().parent, Settings(**values))
+    except SettingsError as error:
+        raise ConfigError(f"the environment: {error}; a list is written as JSON") from error
     except ValidationError as error:
         raise ConfigError(
             f"{path}: " + "; ".join(_complaint(e["type"], e["loc"], e["msg"]) for e in error.errors())

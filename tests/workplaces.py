@@ -112,10 +112,10 @@ class Screen(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         if tag not in {"h1", "main", "p", "span", "textarea"}:
-            for _, pieces in self._open:
-                pieces.append(" ")
+            self.handle_data("" if tag in {"a", "b", "mark"} else " ")
             return
         kind, pieces = self._open.pop()
+        self.handle_data("" if tag == "span" else " ")
         text = " ".join("".join(pieces).split())
         if kind == "wrong":
             self.wrong.append(text)

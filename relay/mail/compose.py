@@ -15,6 +15,14 @@ from relay.domain.lives import MailKind
 from relay.locale import catalogue
 
 
+class AddressNotWritableError(ValueError):
+    """An address that cannot be written into the head of a mail without becoming another one."""
+
+    def __init__(self) -> None:
+        """Do not quote the address: messages get into logs."""
+        super().__init__("the address cannot be written into the head of a mail")
+
+
 class Confirmation(BaseModel):
     """What the desk needs for the mail with which a sender confirms a letter. Sealed until it is sent."""
 
@@ -105,12 +113,29 @@ def _keep_secret(language: str) -> str:
 
 def _message(envelope: Envelope, subject: str, text: str) -> EmailMessage:
     message = EmailMessage(policy=SMTP)
-    message["From"] = formataddr((envelope.sender_name, envelope.sender))
-    message["To"] = envelope.address
+    message["From"] = formataddr((_one_word(envelope.sender_name), envelope.sender))
+    _address(message, envelope.address)
     message["Subject"] = subject
     message["Date"] = format_datetime(envelope.written_at)
     message["Message-ID"] = f"<{envelope.message_id}@{envelope.sender.rpartition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"
-    message["Content-Language"] = envelope.language
     message.set_content(text)
+    message["Content-Language"] = envelope.language  # set_content takes away what there was about an older content
     return message
+
+
+def _one_word(name: str) -> str:
+    # Python's email package encodes word by word and leaves ASCII words bare, with commas and brackets that then mean
+    # something else. With no spaces there is one word, which is encoded whole.
+    return name if name.isascii() else "\N{NO-BREAK SPACE}".join(name.split())
+
+
+def _address(message: EmailMessage, address: str) -> None:
+    try:
+        message["To"] = address
+        written = [found.addr_spec for found in message["To"].addresses]
+    except (ValueError, IndexError):  # what the parser of addresses raises at odd ones
+        written = []
+    # "=?utf-8?q?x?=@sender.example" is a valid address, but stands for another one in a header.
+    if written != [address]:
+        raise AddressNotWritableError

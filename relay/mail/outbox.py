@@ -87,6 +87,9 @@ class Sender:
     async def _end(self, row: sa.Row[*tuple[Any, ...]], state: str) -> None:
         async with self._store.database.writing() as connection:
             await _finish(connection, row.id, state, self._store.database.clock())
+        await self._forget()
+
+    async def _forget(self) -> None:
         if self._desk:
             await self._store.database.forget()
 
@@ -95,15 +98,16 @@ class Sender:
         # The server's own words may quote the address, so only the kind and the code are kept.
         told = f"{type(error).__name__} {code or ''}".strip()
         LOG.warning("mail_failed", mail=row.id, error=told)
-        now, attempts = self._store.database.clock(), self._settings.mail.attempts
+        now = self._store.database.clock()
+        attempts = 1 if code is not None and code >= 500 else self._settings.mail.attempts
         async with self._store.database.writing() as connection:
-            given_up = code is not None and code >= 500
-            if not given_up:
-                given_up = await leases.fail(
-                    connection, outbox, row.id, owner=self._owner, error=told, now=now, attempts=attempts
-                )
+            given_up = await leases.fail(
+                connection, outbox, row.id, owner=self._owner, error=told, now=now, attempts=attempts
+            )
             if given_up:
                 await _finish(connection, row.id, "gave_up", now, last_error=told)
+        if given_up:
+            await self._forget()
 
     async def _compose(self, row: sa.Row[*tuple[Any, ...]]) -> EmailMessage:
         site = self._settings.site

@@ -91,6 +91,7 @@ async def ask_log_in(request: web.Request) -> web.Response:
 @ROUTES.post("/{language}/log-in", name="log_in")
 async def log_in(request: web.Request) -> web.Response:
     """Start a session."""
+    _ = words(request)
     store = request.config_dict[STORE]
     data = await fields_of(request)
     login, password = data.get("login", "").strip(), data.get("password", "")
@@ -98,7 +99,7 @@ async def log_in(request: web.Request) -> web.Response:
         row = await volunteers.find(connection, login)
     known = row.password_hash if row is not None and not row.disabled else None
     if not await asyncio.to_thread(volunteers.matches, known, password):
-        complaint = words(request)("Login and password do not fit.")
+        complaint = _("Login and password do not fit.")
         return render(request, "office/log_in.html", 401, complaint=complaint, login=login)
     assert row is not None
     async with store.database.writing() as connection:
@@ -159,6 +160,7 @@ async def _prisoner(request: web.Request, values: dict[str, Any], wrong: dict[st
 @ROUTES.post("/{language}/directory/prisoner", name="prisoner")
 async def save_prisoner(request: web.Request) -> web.Response:
     """Add a prisoner, or correct the one with this slug."""
+    _ = words(request)
     store = request.config_dict[STORE]
     values = {name: value.strip() for name, value in (await fields_of(request)).items()}
     facility_slug = values.pop("facility", "")
@@ -171,7 +173,7 @@ async def save_prisoner(request: web.Request) -> web.Response:
     async with store.database.reading() as connection:
         facilities = {facility.slug: facility for facility in await directory.all_facilities(connection)}
     if facility_slug not in facilities:
-        wrong["facility"] = words(request)("Please choose a facility.")
+        wrong["facility"] = _("Please choose a facility.")
     if wrong or prisoner is None:
         return await _prisoner(request, values | {"facility": facility_slug}, wrong)
     async with store.database.writing() as connection:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import aiohttp_jinja2
 import jinja2
 from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage
 from babel.dates import format_date, format_datetime, format_timedelta
 
 from relay.domain.languages import LANGUAGE_NAMES, LANGUAGES
@@ -77,10 +78,11 @@ def words(request: web.Request) -> Callable[[str], str]:
 
 
 async def fields_of(request: web.Request) -> dict[str, str]:
-    """The fields of a form, without files. Raises HTTPBadRequest for bytes that are no text."""
+    """The fields of a form, without files. Raises HTTPBadRequest for what no browser sends."""
     try:
         data = await request.post()
-    except (UnicodeDecodeError, LookupError):  # a broken character, or a character set that does not exist
+    # broken characters or parts, a character set that does not exist
+    except (ValueError, LookupError, BadHttpMessage):
         raise web.HTTPBadRequest from None
     return {name: value for name, value in data.items() if isinstance(value, str)}
 

@@ -158,11 +158,27 @@ async def test_letter_all_the_way_round(browser: Browser, setting: Setting, look
 
         await follow_mail(sender, setting, "You have an answer")
         await look(sender, "inbox")
+        inbox = sender.url
         await press(sender, "Read the answer")
         await look(sender, "reply")
         assert await pictures(sender) == [True]
         transcript = await sender.locator(".transcript").inner_text()
         assert [words for words in WRITTEN if words not in transcript] == []
+
+        await volunteer.get_by_label("Scanned pages").set_input_files(tmp_path / "answer.png")
+        await press(volunteer, "Take in")
+        waiting = volunteer.locator("main .cards a")
+        await wait_for(volunteer, waiting)
+        await waiting.click()
+        await volunteer.get_by_label("The code on the page").fill("Примеров")
+        await press(volunteer, "Find")
+        await look(volunteer, "page that waits, with a letter that fits")
+        await press(volunteer, "It answers this letter")
+        await sender.goto(inbox)
+        second = sender.get_by_role("link", name="Read the answer").nth(1)
+        await wait_for(sender, second)
+        await second.click()
+        assert await pictures(sender) == [True]
 
 
 async def test_letter_without_an_address(browser: Browser, setting: Setting, look: Look) -> None:

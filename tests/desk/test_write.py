@@ -286,6 +286,9 @@ async def test_form_may_have_as_many_bytes_as_the_cap(house: House, desk: Client
     [
         ("application/x-www-form-urlencoded", b"text=\xff\xfe"),
         ("application/x-www-form-urlencoded; charset=no-such", b"text=a"),
+        ("multipart/form-data; boundary=x", b"no part"),
+        ("multipart/form-data", b"no boundary"),
+        ("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: \x00\r\n\r\na\r\n--x--\r\n"),
         (
             "multipart/form-data; boundary=x",
             b'--x\r\nContent-Disposition: form-data; name="text"\r\n\r\n\xff\r\n--x--\r\n',

@@ -1,4 +1,4 @@
-"""What the tests of the scanner share: a private folder and a file in it."""
+"""What the tests of the scanner share: a private folder and a file in it, and the workplaces as they run."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from PIL import Image
 from scanner.intake import PageFile, split
 from scanner.limits import Limits
 from tests.scanner.sheets import DPI
+from tests.workplaces import config, engine, house, office_client, rendering_pool
+
+__all__ = ["config", "engine", "house", "office_client", "rendering_pool", "scan", "work"]
 
 Scan = Callable[..., Awaitable[PageFile]]
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from relay.store import leases
 from relay.store.database import Database, utc_now
-from relay.store.schema import migrate
 from relay.store.tables import scans
 
 A_CENTURY = datetime.timedelta(days=36525)
@@ -33,6 +32,8 @@ async def main(work: str, url: str, folder: str = "") -> None:
     print("ready", flush=True)
     sys.stdin.readline()
     if work == "migrate":
+        from relay.store.schema import migrate  # takes long to load, and the others do not need it
+
         await migrate(database)
     elif work == "claim":
         while found := await claim(database, "somebody", 3):

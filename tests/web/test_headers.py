@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import pytest
+from yarl import URL
 
 from relay.web.site import HEADERS
 from tests.workplaces import PASSWORD, Client, House, get, post
@@ -12,6 +15,7 @@ POLICY = (
     "frame-ancestors 'none'; base-uri 'none'"
 )
 KEPT_NOWHERE = "no-store"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 def protecting(answer: object) -> dict[str, str | None]:
@@ -38,7 +42,7 @@ async def test_every_kind_of_answer_of_the_desk_is_protected(house: House, desk:
         403: await post(desk, "/en/inbox", {"phrase": sent.phrase}, headers={"Sec-Fetch-Site": "cross-site"}),
         404: await get(desk, "/en/no/such/thing"),
         405: await post(desk, "/en/"),
-        413: await post(desk, "/en/phrase", {"phrase": "a" * 1_100_000}),
+        413: await post(desk, "/en/phrase", BytesIO(b"a" * 1_100_000), headers=FORM),
         422: await post(desk, "/en/phrase"),
     }
     assert {status: answer.status for status, answer in answers.items()} == {status: status for status in answers}
@@ -82,10 +86,15 @@ async def test_stylesheet_may_be_kept_by_the_browser(desk: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/static/", "/static/none.css", "/static/../templates/layout.html", "/static/%2e%2e/site.py"]
+    "path", ["none.css", "../templates/layout.html", "%2e%2e/site.py", "..%2fsite.py", "%2fetc/passwd"]
 )
 async def test_nothing_but_the_files_of_the_folder_is_served(desk: Client, path: str) -> None:
-    assert (await get(desk, path)).status in {403, 404}
+    answer = await desk.session.get(URL(f"{desk.make_url('/static/')}{path}", encoded=True))
+    assert (answer.status, b"{%" in await answer.read()) == (404, False)
+
+
+async def test_folder_of_static_files_is_not_listed(desk: Client) -> None:
+    assert (await get(desk, "/static/")).status == 403
 
 
 @pytest.mark.parametrize("path", ["/en/", "/en/to/john-sample", "/en/phrase", "/static/style.css"])

@@ -1,0 +1,150 @@
+"""Adding and correcting prisoners and facilities in the office."""
+
+from __future__ import annotations
+
+import pytest
+
+from relay.store import tables
+from tests.workplaces import Client, House, both_engines, get, post
+
+PRISONER = {
+    "slug": "new-example",
+    "name": "  New   Example ",
+    "birth_year": "1970",
+    "language": "sv",
+    "state": "active",
+    "facility": "hmp-nowhere",
+}
+FACILITY = {
+    "slug": "new-place",
+    "name": "New Place (invented)",
+    "country": "se",
+    "address": "Sagov\u00e4gen 2\r\n\r\n  000 00   P\u00e5hittad ",
+    "return_address": "",
+}
+NOTHING_STORED = "Nothing was stored yet: please correct what is marked."
+SLUG = "Small Latin letters and digits, joined by hyphens: anna-example."
+NAME = "Please give a name of at most 200 characters."
+YEAR = "A year with four digits, or nothing."
+
+
+@both_engines
+async def test_prisoner_is_added_and_can_be_written_to(house: House, office_client: Client) -> None:
+    answer = await post(office_client, "/en/directory/prisoner", PRISONER)
+    assert (answer.status, answer.location) == (303, "/en/directory")
+    row = await house.row(tables.prisoners, slug="new-example")
+    assert (row.name, row.birth_year, row.language, row.state) == ("New Example", 1970, "sv", "active")
+    assert "New Example, 1970 HMP Nowhere (an invented prison) can be written to" in (
+        (await get(office_client, "/en/directory")).screen.text
+    )
+    assert (await get(await house.desk(), "/en/to/new-example")).status == 200
+
+
+async def test_prisoner_is_corrected_and_not_doubled(house: House, office_client: Client) -> None:
+    before = await house.count()
+    shown = (await get(office_client, "/en/directory/prisoner?slug=john-sample")).screen.fields
+    assert shown == {"name": "John Sample", "birth_year": "1980", "slug": "john-sample"}
+    form = PRISONER | shown | {"name": "Jon Sample", "birth_year": "", "facility": "jva-musterstadt"}
+    assert (await post(office_client, "/en/directory/prisoner", form)).status == 303
+    row = await house.row(tables.prisoners, slug="john-sample")
+    place = await house.row(tables.facilities, id=row.facility_id)
+    assert (row.name, row.birth_year, place.slug) == ("Jon Sample", None, "jva-musterstadt")
+    assert await house.count() == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaints"),
+    [
+        ({"name": ""}, [NAME]),
+        ({"name": "N" * 201}, [NAME]),
+        ({"birth_year": "abc"}, [YEAR]),
+        ({"birth_year": "70"}, [YEAR]),
+        ({"slug": ""}, [SLUG]),
+        ({"slug": "New Example"}, [SLUG]),
+        ({"slug": "../etc"}, [SLUG]),
+        ({"slug": "a" * 81}, [SLUG]),
+        ({"facility": "nowhere"}, ["Please choose a facility."]),
+        ({"facility": ""}, ["Please choose a facility."]),
+        ({"language": "fr"}, []),
+        ({"state": "gone"}, []),
+        ({"evil": "field"}, []),
+        ({"name": "", "birth_year": "x", "slug": "", "facility": ""}, [NAME, YEAR, SLUG, "Please choose a facility."]),
+    ],
+    ids=str,
+)
+async def test_bad_prisoner_is_not_stored_and_nothing_typed_is_lost(
+    house: House, office_client: Client, changes: dict[str, str], complaints: list[str]
+) -> None:
+    before = await house.count()
+    form = PRISONER | {"name": "New Example"} | changes
+    answer = await post(office_client, "/en/directory/prisoner", form)
+    assert (answer.status, answer.screen.wrong) == (422, [NOTHING_STORED, *complaints])
+    shown = {name: form[name] for name in ("name", "birth_year", "slug")}
+    assert answer.screen.fields == shown
+    assert await house.count() == before
+
+
+@pytest.mark.parametrize("path", ["prisoner", "facility"])
+async def test_empty_form_of_a_program_gets_an_answer(office_client: Client, path: str) -> None:
+    assert (await post(office_client, f"/en/directory/{path}")).status == 422
+
+
+async def test_facility_is_added_and_corrected(house: House, office_client: Client) -> None:
+    answer = await post(office_client, "/en/directory/facility", FACILITY)
+    assert (answer.status, answer.location) == (303, "/en/directory")
+    row = await house.row(tables.facilities, slug="new-place")
+    assert (row.country, row.address, row.return_address) == ("SE", "Sagov\u00e4gen 2\n000 00 P\u00e5hittad", "")
+    shown = (await get(office_client, "/en/directory/facility?slug=new-place")).screen.fields
+    assert shown == FACILITY | {"country": "SE", "address": row.address}
+    await post(office_client, "/en/directory/facility", shown | {"return_address": "PO Box 1\r\nPlace"})
+    assert (await house.row(tables.facilities, slug="new-place")).return_address == "PO Box 1\nPlace"
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaints"),
+    [
+        ({"country": "Sweden"}, ["Two letters: RU, DE, SE, GB."]),
+        ({"country": ""}, ["Two letters: RU, DE, SE, GB."]),
+        ({"address": " \r\n "}, ["Please give the postal address, line by line."]),
+        ({"address": "a" * 1001}, ["Please give the postal address, line by line."]),
+        ({"name": ""}, [NAME]),
+        ({"slug": "new place"}, [SLUG]),
+        ({"return_address": "a" * 1001}, ["This cannot be stored."]),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+async def test_bad_facility_is_not_stored(
+    house: House, office_client: Client, changes: dict[str, str], complaints: list[str]
+) -> None:
+    before = await house.count()
+    answer = await post(office_client, "/en/directory/facility", FACILITY | changes)
+    assert (answer.status, answer.screen.wrong) == (422, [NOTHING_STORED, *complaints])
+    assert await house.count() == before
+
+
+@pytest.mark.parametrize("path", ["prisoner?slug=nobody", "facility?slug=nowhere"])
+async def test_form_of_what_is_not_there(office_client: Client, path: str) -> None:
+    assert (await get(office_client, f"/en/directory/{path}")).status == 404
+
+
+@both_engines
+async def test_letters_are_held_while_the_prisoner_cannot_be_written_to(house: House, office_client: Client) -> None:
+    approved, queued = await house.approved(), await house.queued()
+    shown = (await get(office_client, "/en/directory/prisoner?slug=john-sample")).screen.fields
+    await post(office_client, "/en/directory/prisoner", PRISONER | shown | {"state": "moved"})
+    assert [await house.state(sent) for sent in (approved, queued)] == ["held", "held"]
+    assert "2 letters held because of the address" in (await get(office_client, "/en/")).screen.text
+    await post(office_client, "/en/directory/prisoner", PRISONER | shown | {"state": "active"})
+    assert [await house.state(sent) for sent in (approved, queued)] == ["queued", "queued"]
+
+
+async def test_what_waits_is_counted_with_its_age(house: House, office_client: Client) -> None:
+    empty = (await get(office_client, "/en/")).screen
+    assert empty.text.count("nothing waits") == 9
+    await house.queued()
+    house.clock.advance(hours=3)
+    await house.queued(address="mary@sender.example")
+    text = (await get(office_client, "/en/")).screen.text
+    assert "2 letters to be read the oldest for 3 hours" in text
+    assert "1 mails not sent yet the oldest for 0 seconds" in text
+    assert text.count("nothing waits") == 7

@@ -1,0 +1,217 @@
+"""The worker of the scanning, with the real reading of real pages, and what does not stop it."""
+
+from __future__ import annotations
+
+import base64
+import re
+from io import BytesIO
+from pathlib import Path
+
+import pikepdf
+import pypdfium2
+import pytest
+from PIL import Image, ImageDraw
+
+from relay.config import Settings
+from relay.domain.reply_code import Side
+from relay.store import leases, tables
+from scanner import jobs, tesseract
+from scanner.intake import ChildFailedError
+from scanner.limits import REASONS, Reason
+from tests.print.letters import pages_in
+from tests.workplaces import ADDRESS, ENGLISH, RUSSIAN, WORKER_NAME, House, Sent, both_engines, get, sure
+
+
+async def printed(house: House, *people: tuple[Sent, str]) -> list[Image.Image]:
+    """The reply sheets (side A, side B, of each letter) as the printer made them, at 200 dpi."""
+    sheets = []
+    for sent, batch in people:
+        pdf = (await get(await house.office(), f"/en/print/{batch}.pdf")).body
+        assert pages_in(pdf) == 4, sent
+        with pypdfium2.PdfDocument(pdf) as document:
+            sheets += [document[page].render(scale=200 / 72).to_pil().convert("L") for page in (2, 3)]
+    return sheets
+
+
+def as_pdf(*pictures: Image.Image) -> bytes:
+    file = BytesIO()
+    pictures[0].save(file, "PDF", save_all=True, append_images=pictures[1:], resolution=200)
+    return file.getvalue()
+
+
+async def split(house: House) -> bool:
+    return await jobs.split_next(house.store, house.settings, WORKER_NAME, house.office_key)
+
+
+async def test_printed_sheets_of_two_letters_in_one_file_go_each_to_its_sender(house: House) -> None:
+    mine = await house.approved(ENGLISH, address=ADDRESS)
+    mine_batch = await house.rendered(ENGLISH)
+    other = await house.approved(RUSSIAN)
+    other_batch = await house.rendered(RUSSIAN)
+    sheets = await printed(house, (mine, mine_batch), (other, other_batch))
+    blank = Image.new("L", sheets[0].size, 255)
+    upside_down = sheets[1].rotate(180)
+    scan = await house.received(as_pdf(sheets[3], blank, upside_down, sheets[0], sheets[2]))
+    assert await split(house)
+    rows = sorted(await house.rows(tables.pages, scan_id=scan), key=lambda row: row.number)
+    codes = {sent.id: await house.code(sent) for sent in (mine, other)}
+    assert [(row.state, row.code, row.sheet, row.side, row.doubt) for row in rows] == [
+        ("placed", codes[other.id], 1, "B", None),
+        ("unmatched", None, None, None, "no_code"),
+        ("placed", codes[mine.id], 1, "B", None),
+        ("placed", codes[mine.id], 1, "A", None),
+        ("placed", codes[other.id], 1, "A", None),
+    ]
+    assert [await house.assemble(), await house.assemble(), await house.assemble()] == [True, True, False]
+    desk = await house.desk()
+    for sent in (mine, other):
+        reply = await house.row(tables.replies, letter_id=sent.id)
+        screen = (await get(desk, f"{sent.inbox}/reply/{reply.id}")).screen
+        assert len(screen.images) == 2
+        pdf = (await get(desk, f"{sent.inbox}/reply/{reply.id}/reply.pdf")).body
+        with pypdfium2.PdfDocument(pdf) as document:
+            words = " ".join(page.get_textpage().get_text_bounded() for page in document)
+        # The invisible layer has what is printed: each code on its own sheets only.
+        found = {sent_id: code[:4] in words and code[4:8] in words for sent_id, code in codes.items()}
+        assert found == {one.id: one is sent for one in (mine, other)}
+        assert await house.state(sent) == "delivered"
+
+
+async def test_preview_that_comes_back_as_a_scan_goes_to_a_person(house: House) -> None:
+    desk = await house.desk()
+    form = {"text": "Hello", "printed_name": "Mary", "action": "preview"}
+    response = await desk.post("/en/to/john-sample", data=form)
+    html = await response.text()
+    pictures = [Image.open(BytesIO(base64.b64decode(data))) for data in re.findall(r'base64,([^"]+)"', html)]
+    large = pictures[1].resize((pictures[1].width * 2, pictures[1].height * 2))
+    await house.received(as_pdf(large))
+    assert await split(house)
+    row = await house.row(tables.pages)
+    assert (row.state, row.doubt, row.reply_id) == ("unmatched", "unknown_code", None)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", Reason.NOT_A_SCAN),
+        (b"MZ a program", Reason.NOT_A_SCAN),
+        (b"%PDF-1.7\nbroken", Reason.DAMAGED),
+        (b"\xff\xd8\xff\xe0 broken", Reason.DAMAGED),
+    ],
+    ids=["empty", "program", "pdf", "jpeg"],
+)
+async def test_file_that_is_no_scan_is_refused_and_kept(house: House, data: bytes, reason: Reason) -> None:
+    scan = await house.received(data)
+    assert await split(house)
+    row = await house.row(tables.scans, id=scan)
+    assert (row.state, row.reason, row.attempts) == ("rejected", reason, 0)
+    assert len(house.blobs()) == 1
+    office = await house.office()
+    assert (await get(office, "/en/scan")).screen.wrong == [REASONS[reason]]
+    assert not await split(house)
+
+
+async def test_password_is_said(house: House) -> None:
+    file = BytesIO()
+    with pikepdf.new() as pdf:
+        pdf.add_blank_page()
+        pdf.save(file, encryption=pikepdf.Encryption(owner="a", user="b"))
+    await house.received(file.getvalue())
+    assert await split(house)
+    assert (await house.row(tables.scans)).reason == "password"
+
+
+@both_engines
+async def test_file_that_cannot_be_worked_on_is_set_aside_and_stops_no_other(house: House) -> None:
+    poison = await house.received(b"poison")
+    house.clock.advance(minutes=1)
+    fine = await house.received(b"no scan")
+    (blob,) = [row.id for row in await house.rows(tables.blobs, record_id=poison)]
+    (path,) = [path for path in house.blobs() if path.name == blob]
+    path.unlink()
+    assert [await split(house), await split(house), await split(house)] == [True, True, False]
+    assert (await house.row(tables.scans, id=fine)).state == "rejected"
+    for _ in range(leases.ATTEMPTS - 1):
+        house.clock.advance(hours=7)
+        assert await split(house)
+    house.clock.advance(days=30)
+    assert not await split(house)
+    row = await house.row(tables.scans, id=poison)
+    assert (row.state, row.last_error, row.attempts) == ("received", "BlobMissingError", leases.ATTEMPTS)
+    assert "Set aside: BlobMissingError" in (await get(await house.office(), "/en/scan")).screen.wrong
+
+
+async def test_reader_that_cannot_start_is_no_fault_of_the_file(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def failing(*_: object) -> None:
+        raise ChildFailedError
+
+    monkeypatch.setattr("scanner.intake._start", failing)
+    await house.received(b"%PDF-1.7")
+    assert await split(house)
+    row = await house.row(tables.scans)
+    assert (row.state, row.attempts, row.last_error) == ("received", 1, "ChildFailedError")
+
+
+async def test_named_file_is_split_before_older_ones(house: House) -> None:
+    first, second = await house.received(b"a"), await house.received(b"b")
+    assert await jobs.split_next(house.store, house.settings, WORKER_NAME, house.office_key, second)
+    states = {row.id: row.state for row in await house.rows(tables.scans)}
+    assert states == {first: "received", second: "rejected"}
+
+
+@both_engines
+async def test_reply_that_cannot_be_assembled_is_set_aside_and_stops_no_other(house: House) -> None:
+    mine, other = await house.posted(address=ADDRESS), await house.posted(RUSSIAN)
+    poison = await house.split(sure(await house.code(mine)))
+    (row,) = await house.rows(tables.blobs, record_id=poison, part="page-1.jpg")
+    (path,) = [path for path in house.blobs() if path.name == row.id]
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    house.clock.advance(minutes=1)
+    await house.split(sure(await house.code(other)))
+    assert [await house.assemble(), await house.assemble(), await house.assemble()] == [True, True, False]
+    assert [await house.state(sent) for sent in (mine, other)] == ["posted", "delivered"]
+    for _ in range(leases.ATTEMPTS - 1):
+        house.clock.advance(hours=7)
+        assert await house.assemble()
+    house.clock.advance(days=30)
+    assert not await house.assemble()
+    reply = await house.row(tables.replies, letter_id=mine.id)
+    assert (reply.state, reply.last_error, reply.attempts) == ("open", "SealBrokenError", leases.ATTEMPTS)
+    office = await house.office()
+    assert (await get(office, "/en/scan")).screen.wrong == ["Set aside: SealBrokenError"]
+    assert "1 answers being put together the oldest for 1 month" in (await get(office, "/en/")).screen.text
+
+
+async def test_sealed_scan_of_another_key_is_no_reply(house: House) -> None:
+    sent = await house.posted()
+    await house.split(sure(await house.code(sent), 1, Side.A))
+    async with house.store.database.writing() as connection:
+        await connection.execute(tables.content_keys.delete().where(tables.content_keys.c.record == "scan"))
+    assert await house.assemble()
+    assert (await house.row(tables.replies)).last_error == "SealBrokenError"
+
+
+async def test_pages_are_read_in_the_languages_of_the_conversation(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    real = tesseract.recognise
+
+    async def recognise(path: Path, languages: str, dpi: int) -> tesseract.Recognised:
+        asked.append(languages)
+        return await real(path, languages, dpi)
+
+    monkeypatch.setattr(jobs, "recognise", recognise)
+    sent = await house.approved(RUSSIAN, language="de")
+    sheets = await printed(house, (sent, await house.rendered(RUSSIAN)))
+    ImageDraw.Draw(sheets[0]).text((300, 600), "x")
+    await house.received(as_pdf(sheets[0], Image.new("L", (400, 600), 255)))
+    assert await split(house)
+    assert sorted(sorted(languages.split("+")) for languages in asked) == [["deu", "eng", "rus"], ["eng", "rus"]]
+
+
+def test_limits_come_from_the_settings(house: House) -> None:
+    scan = house.settings.scan.model_copy(update={"max_megabytes": 1, "max_pages": 2, "max_megapixels": 3})
+    settings: Settings = house.settings.model_copy(update={"scan": scan})
+    limits = jobs.limits(settings)
+    assert (limits.megabytes, limits.pages, limits.megapixels) == (1, 2, 3)

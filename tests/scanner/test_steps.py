@@ -1,0 +1,392 @@
+"""What the scanning changes: taking in, placing, giving by hand, releasing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from relay.domain.lives import ReplyState
+from relay.domain.reply_code import SPECIMEN, Side, new_reply_code
+from relay.sealing import Context, SealBrokenError
+from relay.store import leases, tables
+from relay.store.sealed import load_key, open_part
+from scanner import steps
+from scanner.codes import CodeRead, Method, PageCodes
+from scanner.limits import Reason
+from tests.workplaces import ADDRESS, ENGLISH, RUSSIAN, WORKER_NAME, House, both_engines, picture, pieces, sure
+
+
+async def pages(house: House, scan: str | None = None) -> list[tuple[str, str | None]]:
+    """State and doubt of the pages, in their order."""
+    rows = await house.rows(tables.pages, **({"scan_id": scan} if scan else {}))
+    return [(row.state, row.doubt) for row in sorted(rows, key=lambda row: row.number)]
+
+
+async def page_id(house: House, scan: str, number: int = 1) -> str:
+    return str((await house.row(tables.pages, scan_id=scan, number=number)).id)
+
+
+# --- taking in
+
+
+@both_engines
+async def test_file_is_stored_as_it_came_and_sealed(house: House) -> None:
+    scan = await house.received(b"the very bytes", "../../etc/passwd")
+    row = await house.row(tables.scans, id=scan)
+    assert (row.state, b"passwd" in row.name) == ("received", False)
+    part = await open_part(house.store, Context("scan", scan), steps.ORIGINAL, house.office_key)
+    assert part == b"the very bytes"
+    (blob,) = house.blobs()
+    assert b"very" not in blob.read_bytes()
+
+
+@both_engines
+async def test_same_bytes_are_one_file_however_they_come(house: House) -> None:
+    taken = await asyncio.gather(
+        *(steps.take_in(house.store, pieces(b"same"), f"{number}.pdf", house.anna) for number in range(4))
+    )
+    assert len({one.scan_id for one in taken}) == 1
+    assert sorted(one.known for one in taken) == [False, True, True, True]
+    assert len(await house.rows(tables.scans)) == 1
+    assert len(house.blobs()) == 1
+
+
+async def test_file_that_breaks_off_leaves_nothing(house: House) -> None:
+    class BrokenError(Exception):
+        pass
+
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"x" * 3_000_000
+        raise BrokenError
+
+    with pytest.raises(BrokenError):
+        await steps.take_in(house.store, broken(), "scan.pdf", house.anna)
+    assert await house.rows(tables.scans) == []
+    assert house.blobs() == []
+
+
+async def test_refused_file_is_kept_with_its_reason(house: House) -> None:
+    scan = await house.received(b"no scan")
+    async with house.store.database.writing() as connection:
+        await leases.claim(
+            connection, tables.scans, owner=WORKER_NAME, now=house.clock(), order_by=tables.scans.c.created_at
+        )
+    await steps.reject(house.store, scan, WORKER_NAME, Reason.DAMAGED)
+    row = await house.row(tables.scans)
+    assert (row.state, row.reason, row.lease_owner) == ("rejected", "damaged", None)
+    assert await open_part(house.store, Context("scan", scan), steps.ORIGINAL, house.office_key) == b"no scan"
+
+
+async def test_worker_without_the_lease_changes_nothing(house: House) -> None:
+    scan = await house.received()
+    async with house.store.database.reading() as connection:
+        key = await load_key(connection, Context("scan", scan), house.office_key)
+    with pytest.raises(steps.LeaseLostError):
+        await steps.split(house.store, scan, WORKER_NAME, key, [])
+    with pytest.raises(steps.LeaseLostError):
+        await steps.reject(house.store, scan, WORKER_NAME, Reason.DAMAGED)
+    assert (await house.row(tables.scans)).state == "received"
+
+
+async def test_worker_whose_lease_ran_out_changes_nothing(house: House) -> None:
+    scan = await house.received()
+    async with house.store.database.writing() as connection:
+        await leases.claim(
+            connection, tables.scans, owner=WORKER_NAME, now=house.clock(), order_by=tables.scans.c.created_at
+        )
+    house.clock.now += leases.LEASE
+    house.clock.advance(seconds=1)
+    with pytest.raises(steps.LeaseLostError):
+        await steps.reject(house.store, scan, WORKER_NAME, Reason.DAMAGED)
+
+
+# --- placing by code
+
+
+@both_engines
+async def test_sides_and_sheets_of_one_letter_become_one_reply_in_their_order(house: House) -> None:
+    sent = await house.posted(sheets=2)
+    code = await house.code(sent)
+    scan = await house.split(sure(code, 2, Side.A), sure(code, 1, Side.B), PageCodes(), sure(code, 1, Side.A))
+    assert await pages(house) == [("placed", None), ("placed", None), ("unmatched", "no_code"), ("placed", None)]
+    reply = await house.row(tables.replies)
+    async with house.store.database.reading() as connection:
+        opened = await steps.open_reply(connection, reply.id, house.office_key)
+    assert [page.number for page in opened.pages] == [4, 2, 1]
+    assert (reply.letter_id, reply.scan_id, opened.inbox.data) == (sent.id, scan, sent.secret.key.public.data)
+
+
+@pytest.mark.parametrize(
+    ("codes", "state", "doubt"),
+    [
+        (PageCodes(), "unmatched", "no_code"),
+        (PageCodes(foreign=("WIFI:S:x;;",)), "unmatched", "foreign_code"),
+        (sure(new_reply_code()), "unmatched", "unknown_code"),
+        (sure(SPECIMEN), "unmatched", "unknown_code"),
+    ],
+    ids=["none", "foreign", "unknown", "specimen"],
+)
+async def test_page_without_a_code_of_ours_waits_for_a_person(
+    house: House, codes: PageCodes, state: str, doubt: str
+) -> None:
+    await house.posted()
+    await house.split(codes)
+    assert await pages(house) == [(state, doubt)]
+    assert await house.rows(tables.replies) == []
+
+
+async def test_contradictory_codes_go_to_nobody(house: House) -> None:
+    mine, other = await house.posted(), await house.posted(RUSSIAN)
+    reads = [CodeRead(await house.code(sent), 1, Side.A, Method.MATRIX) for sent in (mine, other)]
+    await house.split(PageCodes(tuple(reads)), PageCodes(tuple(reads[::-1])))
+    assert await pages(house) == [("held", "contradiction")] * 2
+    assert await house.rows(tables.replies) == []
+
+
+@pytest.mark.parametrize("stage", [House.queued, House.submit])
+async def test_code_of_a_letter_that_was_not_sent_goes_to_nobody(house: House, stage: object) -> None:
+    assert callable(stage)
+    sent = await stage(house)
+    await house.split(sure(await house.code(sent)))
+    assert await pages(house) == [("held", "letter_not_sent")]
+
+
+async def test_side_that_came_before_is_held(house: House) -> None:
+    sent = await house.posted(sheets=2)
+    code = await house.code(sent)
+    await house.split(sure(code), sure(code))
+    assert await pages(house) == [("placed", None), ("held", "duplicate")]
+    again = await house.split(sure(code), sure(code, 1, Side.B), sure(code, None, None))
+    assert await pages(house, again) == [("held", "duplicate"), ("placed", None), ("held", "duplicate")]
+
+
+async def test_side_whose_first_scan_was_put_away_is_taken(house: House) -> None:
+    sent = await house.posted()
+    code = await house.code(sent)
+    both = PageCodes((*sure(code).reads, *sure(code, 2).reads))
+    first = await house.split(both)
+    assert await pages(house, first) == [("held", "contradiction")]
+    await steps.put_away(house.store, await page_id(house, first), house.volunteers["anna"])
+    second = await house.split(sure(code))
+    assert await pages(house, second) == [("placed", None)]
+
+
+@both_engines
+async def test_same_page_in_two_files_that_are_split_together_is_placed_once(house: House) -> None:
+    sent = await house.posted()
+    code = await house.code(sent)
+    files = [await house.received() for _ in range(3)]
+    await asyncio.gather(*(house.split_into(scan, sure(code)) for scan in files))
+    assert sorted(await pages(house)) == [("held", "duplicate"), ("held", "duplicate"), ("placed", None)]
+
+
+# --- by hand
+
+
+@both_engines
+async def test_page_given_by_hand_becomes_a_reply(house: House) -> None:
+    sent = await house.posted()
+    scan = await house.split(PageCodes(), PageCodes())
+    for number in (1, 2):
+        await steps.place_by_hand(house.store, await page_id(house, scan, number), sent.id, house.volunteers["anna"])
+    reply = await house.row(tables.replies)
+    assert (reply.letter_id, reply.state) == (sent.id, "open")
+    rows = await house.rows(tables.pages)
+    assert {(row.state, row.reply_id) for row in rows} == {("placed", reply.id)}
+    last = (await house.rows(tables.events, record_id=rows[0].id))[-1]
+    assert (last.source, last.target, last.actor) == ("unmatched", "placed", f"volunteer:{house.volunteers['anna']}")
+
+
+@both_engines
+async def test_two_pages_given_at_the_same_moment_are_one_reply(house: House) -> None:
+    sent = await house.posted()
+    scan = await house.split(PageCodes(), PageCodes(), PageCodes())
+    ids = [await page_id(house, scan, number) for number in (1, 2, 3)]
+    await asyncio.gather(*(steps.place_by_hand(house.store, page, sent.id, house.volunteers["anna"]) for page in ids))
+    assert len(await house.rows(tables.replies)) == 1
+
+
+@both_engines
+async def test_page_is_decided_about_once(house: House) -> None:
+    mine, other = await house.posted(), await house.posted(RUSSIAN)
+    page = await page_id(house, await house.split(PageCodes()))
+    anna, boris = house.volunteers["anna"], house.volunteers["boris"]
+    results = await asyncio.gather(
+        steps.place_by_hand(house.store, page, mine.id, anna),
+        steps.place_by_hand(house.store, page, other.id, boris),
+        steps.put_away(house.store, page, boris),
+        return_exceptions=True,
+    )
+    assert sorted(type(result).__name__ for result in results) == ["NoneType", "PageNotOpenError", "PageNotOpenError"]
+    assert len(await house.rows(tables.events, record_id=page)) == 3
+
+
+@pytest.mark.parametrize("stage", [House.queued, House.submit])
+async def test_page_cannot_be_given_to_a_letter_that_was_not_sent(house: House, stage: object) -> None:
+    assert callable(stage)
+    sent = await stage(house)
+    page = await page_id(house, await house.split(PageCodes()))
+    for letter in (sent.id, "0" * 32):
+        with pytest.raises(steps.PageNotOpenError):
+            await steps.place_by_hand(house.store, page, letter, house.volunteers["anna"])
+    assert await pages(house) == [("unmatched", "no_code")]
+
+
+async def test_placed_or_unknown_page_is_not_for_the_hand(house: House) -> None:
+    sent = await house.posted()
+    placed = await page_id(house, await house.split(sure(await house.code(sent))))
+    for page in (placed, "0" * 32):
+        with pytest.raises(steps.PageNotOpenError):
+            await steps.place_by_hand(house.store, page, sent.id, house.volunteers["anna"])
+        with pytest.raises(steps.PageNotOpenError):
+            await steps.put_away(house.store, page, house.volunteers["anna"])
+    assert await pages(house) == [("placed", None)]
+
+
+async def test_page_put_away_is_kept(house: House) -> None:
+    scan = await house.split(PageCodes())
+    await steps.put_away(house.store, await page_id(house, scan), house.volunteers["anna"])
+    assert await pages(house) == [("void", "no_code")]
+    part = await open_part(house.store, Context("scan", scan), steps.page_picture(1), house.office_key)
+    assert part == picture(1)
+
+
+# --- releasing
+
+
+async def opened(house: House) -> steps.OpenReply:
+    (row,) = await house.rows(tables.replies, state="open")
+    async with house.store.database.reading() as connection:
+        return await steps.open_reply(connection, row.id, house.office_key)
+
+
+@both_engines
+async def test_release_opens_the_reply_to_its_sender_and_to_nobody_else(house: House) -> None:
+    mine, other = await house.posted(address=ADDRESS), await house.posted(RUSSIAN)
+    await house.split(sure(await house.code(mine)))
+    reply = await opened(house)
+    await steps.release(house.store, reply, b"a pdf", [b"a picture"])
+    context = Context("reply", reply.id)
+    for part, data in ((steps.REPLY_PDF, b"a pdf"), (steps.reply_picture(1), b"a picture")):
+        assert await open_part(house.store, context, part, mine.secret.key) == data
+        with pytest.raises(SealBrokenError):
+            await open_part(house.store, context, part, other.secret.key)
+        with pytest.raises(SealBrokenError):
+            await open_part(house.store, context, part, house.relay.desk_key)
+    assert (await house.row(tables.replies)).state == "released"
+    assert [await house.state(sent) for sent in (mine, other)] == ["delivered", "posted"]
+    assert (await house.row(tables.outbox, kind="reply")).reply_id == reply.id
+
+
+@both_engines
+async def test_swapped_codes_cannot_cross_two_conversations(house: House) -> None:
+    """Two letters, two files: each page ends where its own code says, whatever came with it."""
+    mine, other = await house.posted(ENGLISH), await house.posted(RUSSIAN)
+    codes = [await house.code(mine), await house.code(other)]
+    await house.split(sure(codes[0]), sure(codes[1]), words=("first",))
+    await house.split(sure(codes[1], 1, Side.B), sure(codes[0], 1, Side.B), words=("second",))
+    while await house.assemble():
+        pass
+    replies = await house.rows(tables.replies)
+    assert [row.state for row in replies] == ["released"] * 4
+    for sent, code in zip((mine, other), codes, strict=True):
+        for row in (row for row in replies if row.letter_id == sent.id):
+            (page,) = await house.rows(tables.pages, reply_id=row.id)
+            assert page.code == code
+            async with house.store.database.reading() as connection:
+                await load_key(connection, Context("reply", row.id), sent.secret.key)
+                stranger = other if sent is mine else mine
+                with pytest.raises(SealBrokenError):
+                    await load_key(connection, Context("reply", row.id), stranger.secret.key)
+
+
+async def test_two_senders_to_one_prisoner_do_not_see_each_other(house: House) -> None:
+    mine, other = await house.posted(), await house.posted()
+    await house.replied(mine)
+    replies = await house.rows(tables.replies)
+    assert [row.letter_id for row in replies] == [mine.id]
+    async with house.store.database.reading() as connection:
+        with pytest.raises(SealBrokenError):
+            await load_key(connection, Context("reply", replies[0].id), other.secret.key)
+
+
+@both_engines
+async def test_page_added_while_the_reply_is_assembled_is_not_lost(house: House) -> None:
+    sent = await house.posted()
+    scan = await house.split(sure(await house.code(sent)), PageCodes())
+    before = await opened(house)
+    await steps.place_by_hand(house.store, await page_id(house, scan, 2), sent.id, house.volunteers["anna"])
+    with pytest.raises(steps.PagesChangedError):
+        await steps.release(house.store, before, b"one page", [b"one"])
+    assert (await house.row(tables.replies)).state == "open"
+    assert await house.rows(tables.content_keys, record="reply") == []
+    assert await house.assemble()
+    assert (await house.row(tables.replies)).state == "released"
+    assert {row.reply_id for row in await house.rows(tables.pages)} == {before.id}
+
+
+@both_engines
+async def test_page_given_while_the_reply_is_being_released_starts_the_next(house: House) -> None:
+    """Who releases holds the letter: the volunteer's page waits, and then does not get into a closed reply."""
+    sent = await house.posted()
+    scan = await house.split(sure(await house.code(sent)), PageCodes())
+    second = await page_id(house, scan, 2)
+    released = await house.row(tables.replies)
+    async with house.store.database.writing() as connection:
+        await connection.execute(tables.letters.select().where(tables.letters.c.id == sent.id).with_for_update())
+        giving = asyncio.create_task(steps.place_by_hand(house.store, second, sent.id, house.volunteers["anna"]))
+        await asyncio.wait([giving], timeout=0.2)
+        await connection.execute(tables.replies.update().values(state=ReplyState.RELEASED))
+    await giving
+    (fresh,) = await house.rows(tables.replies, state="open")
+    assert fresh.id != released.id
+    assert (await house.row(tables.pages, id=second)).reply_id == fresh.id
+
+
+async def test_page_after_the_release_starts_the_next_reply(house: House) -> None:
+    sent = await house.posted(address=ADDRESS)
+    scan = await house.split(sure(await house.code(sent)), PageCodes())
+    assert await house.assemble()
+    await steps.place_by_hand(house.store, await page_id(house, scan, 2), sent.id, house.volunteers["anna"])
+    assert await house.assemble()
+    rows = await house.rows(tables.replies)
+    assert [row.state for row in rows] == ["released", "released"]
+    assert len(await house.rows(tables.outbox, kind="reply")) == 2
+    assert len({row.reply_id for row in await house.rows(tables.pages)}) == 2
+    assert await house.state(sent) == "delivered"
+
+
+async def test_reply_is_released_once(house: House) -> None:
+    sent = await house.posted(address=ADDRESS)
+    await house.split(sure(await house.code(sent)))
+    reply = await opened(house)
+    await steps.release(house.store, reply, b"pdf", [b"picture"])
+    with pytest.raises(IntegrityError):
+        await steps.release(house.store, reply, b"pdf", [b"picture"])
+    assert len(await house.rows(tables.outbox, kind="reply")) == 1
+
+
+async def test_sender_without_address_gets_the_reply_and_no_mail(house: House) -> None:
+    sent = await house.posted()
+    await house.replied(sent)
+    assert await house.rows(tables.outbox) == []
+
+
+# --- telling
+
+
+async def test_report_tells_what_became_of_each_page(house: House) -> None:
+    sent = await house.posted()
+    code = await house.code(sent)
+    scan = await house.split(PageCodes(), sure(code, 1, Side.B))
+    async with house.store.database.reading() as connection:
+        told = await steps.report(connection, scan)
+    assert [
+        (page.page, page.code, page.sheet, page.side, page.method, page.letter, page.state, page.doubt) for page in told
+    ] == [
+        (1, None, None, None, None, None, "unmatched", "no_code"),
+        (2, code, 1, "B", "matrix", sent.id, "placed", None),
+    ]
