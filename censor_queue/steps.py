@@ -14,6 +14,7 @@ from relay.domain.reasons import Refusal
 from relay.domain.reply_code import ReplyCode
 from relay.sealing import PrivateKey
 from relay.store import directory, leases
+from relay.store.database import alone
 from relay.store.directory import Known
 from relay.store.letters import code_of, read_body
 from relay.store.sealed import Store
@@ -46,6 +47,7 @@ async def claim_next(store: Store, office: PrivateKey, volunteer_id: str) -> Let
     """The letter that this volunteer holds already, or else the oldest free one. None where the queue is empty."""
     now = store.database.clock()
     async with store.database.writing() as connection:
+        await alone(connection, f"review {volunteer_id}")  # two tabs at once get one letter, not one each
         row = (
             await connection.execute(
                 sa.select(letters).where(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import itertools
+import shutil
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from censor_queue import steps as review
 from print import jobs as print_jobs
 from print import steps as print_steps
 from print.rendering import RenderingPool
-from relay.app import Relay, desk_site, office_site, opened
+from relay.app import Relay, desk_site, office_site
 from relay.config import Installation, Settings
 from relay.demo.people import DIRECTORY
 from relay.desk import steps as desk_steps
@@ -37,7 +38,9 @@ from relay.mail.compose import Confirmation
 from relay.mail.outbox import Sender
 from relay.sealing import Context, InboxSecret, PrivateKey
 from relay.store import directory, leases, tables, volunteers
+from relay.store.database import Database
 from relay.store.letters import code_of
+from relay.store.schema import migrate
 from relay.store.sealed import Store, load_key
 from relay.web.sessions import COOKIE
 from relay.web.site import HEADERS
@@ -443,6 +446,30 @@ def config() -> str:
     return '[site]\nname = "Example relay"\nreturn_address = ["PO Box 9", "00000 Nowhere"]\n'
 
 
+async def _fill(database: Database) -> None:
+    """Put the demo's people and the volunteers anna and boris in."""
+    async with database.writing() as connection:
+        await directory.save(connection, DIRECTORY, by=WORKER, at=FakeClock().now)
+        for login in ("anna", "boris"):
+            await volunteers.add(connection, login, _password_hash())
+
+
+@pytest.fixture(scope="session")
+def filled_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with all that `house` begins with; the migrations take longer than most tests."""
+    path = tmp_path_factory.mktemp("filled") / "relay.sqlite"
+
+    async def make() -> None:
+        database = Database(f"sqlite+aiosqlite:///{path}")
+        await migrate(database)
+        await _fill(database)
+        await database.forget()
+        await database.close()
+
+    asyncio.run(make())
+    return path
+
+
 @pytest.fixture
 async def house(
     engine: str,
@@ -451,6 +478,7 @@ async def house(
     clock: FakeClock,
     office: PrivateKey,
     rendering_pool: RenderingPool,
+    filled_file: Path,
     request: pytest.FixtureRequest,
 ) -> AsyncIterator[House]:
     """An installation with the demo's people and the volunteers anna and boris."""
@@ -459,17 +487,17 @@ async def house(
     (folder / "keys").mkdir(parents=True)
     (folder / "keys" / "office.key").write_text(office.text)
     installation: Installation = install(folder, f'{config}\n[store]\ndatabase = "{url}"\n')
+    if engine == "sqlite":
+        shutil.copy(filled_file, url.removeprefix("sqlite+aiosqlite:///"))
     async with AsyncExitStack() as stack:
-        relay_ = await stack.enter_async_context(opened(installation))
+        relay_ = Relay(installation)
+        stack.push_async_callback(relay_.close)
+        if engine != "sqlite":
+            await migrate(relay_.store.database)
+            await _fill(relay_.store.database)
         relay_.store.database.clock = clock
-        ids = {}
-        async with relay_.store.database.writing() as connection:
-            await directory.save(connection, DIRECTORY, by=WORKER, at=clock())
-            for login in ("anna", "boris"):
-                await volunteers.add(connection, login, _password_hash())
-                row = await volunteers.find(connection, login)
-                assert row is not None
-                ids[login] = row.id
+        async with relay_.store.database.reading() as connection:
+            ids = {volunteer.login: volunteer.id for volunteer in await volunteers.everybody(connection)}
         yield House(relay_, clock, rendering_pool, ids, stack)
 
 

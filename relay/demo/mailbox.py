@@ -13,7 +13,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Final
 
-from aiohttp import web
+from aiohttp import BytesPayload, web
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from markupsafe import Markup, escape
 
@@ -124,5 +124,9 @@ async def attachment(request: web.Request) -> web.Response:
     number = int(request.match_info["number"])
     if number >= len(parts):
         raise web.HTTPNotFound
-    content = parts[number].get_payload(decode=True)
-    return web.Response(body=content, content_type=parts[number].get_content_type())
+    part = parts[number]
+    content = part.get_payload(decode=True)
+    assert isinstance(content, bytes), "the relay attaches no mails to mails"
+    body = BytesPayload(content, content_type=part.get_content_type())
+    body.set_content_disposition("attachment", filename=part.get_filename() or "")
+    return web.Response(body=body)

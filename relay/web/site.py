@@ -81,8 +81,7 @@ async def fields_of(request: web.Request) -> dict[str, str]:
     """The fields of a form, without files. Raises HTTPBadRequest for what no browser sends."""
     try:
         data = await request.post()
-    # broken characters or parts, a character set that does not exist
-    except (ValueError, LookupError, BadHttpMessage):
+    except (ValueError, LookupError, BadHttpMessage):  # broken characters or parts, an unknown character set
         raise web.HTTPBadRequest from None
     return {name: value for name, value in data.items() if isinstance(value, str)}
 

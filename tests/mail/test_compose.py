@@ -252,7 +252,9 @@ def test_address_that_a_header_would_change_gets_no_mail(address: str) -> None:
         confirmation(envelope(address=address), LINK, days=7)
 
 
-@pytest.mark.parametrize("address", ["o'neil/a{b}%c+tag@sender.example", "пётр@sender.example", "a@xn--80a1acny.example"])
+@pytest.mark.parametrize(
+    "address", ["o'neil/a{b}%c+tag@sender.example", "пётр@sender.example", "a@xn--80a1acny.example"]
+)
 def test_unusual_address_is_written_as_it_is(address: str) -> None:
     message = confirmation(envelope(address=address), LINK, days=7)
     mail = message_from_bytes(message.as_bytes(policy=policy.SMTPUTF8), policy=policy.SMTPUTF8)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -150,18 +149,15 @@ async def test_sender_without_address_gets_no_mail(house: House) -> None:
     assert await states(house) == []
 
 
-@pytest.mark.parametrize("language", ["ru", "en", "de", "sv"])
 async def test_reason_of_a_refusal_arrives_in_the_language_of_the_sender(
-    house: House, smtp_catcher: SmtpCatcher, language: str
+    house: House, smtp_catcher: SmtpCatcher
 ) -> None:
-    sent = await house.queued(address=ADDRESS, language=language)
+    sent = await house.queued(address=ADDRESS, language="sv")
     await review.claim_next(house.store, house.office_key, house.volunteers["anna"])
     await review.refuse(house.store, sent.id, house.volunteers["anna"], Refusal.CASE_DETAILS)
     await house.sender(port=smtp_catcher.port).send_due()
-    _ = catalogue(language).gettext
-    refused = next(
-        mail for mail in smtp_catcher.mails if mail.message["subject"] == _("Your letter was not accepted")
-    )
+    _ = catalogue("sv").gettext
+    refused = next(mail for mail in smtp_catcher.mails if mail.message["subject"] == _("Your letter was not accepted"))
     reason = _("The reason: {reason}").format(reason=_(REFUSALS[Refusal.CASE_DETAILS]))
     assert f"\n\n{reason}\n\n" in text_of(refused)
 
@@ -306,9 +302,9 @@ async def test_mails_wait_for_a_server_that_is_down(
 async def test_server_that_hangs_up_after_it_took_the_mail_has_it(house: House) -> None:
     class HangsUp(SmtpCatcher):
         async def handle_DATA(self, server: SMTP, session: Any, envelope: Any) -> str:  # noqa: N802 (aiosmtpd's)
-            answer = await super().handle_DATA(server, session, envelope)
+            assert server.transport is not None
             asyncio.get_running_loop().call_soon(server.transport.close)
-            return answer
+            return await super().handle_DATA(server, session, envelope)
 
     await house.queued(address=ADDRESS)
     catcher = HangsUp()
@@ -332,8 +328,7 @@ async def test_fresh_mails_go_before_those_that_wait_for_another_try(house: Hous
 # --- addresses with other letters
 
 
-async def test_domain_in_other_letters_is_written_in_its_ascii_form(house: House, mail_server: MailServer) -> None:
-    # The postfix of the tests refuses this domain, so that it is seen which one it was asked for.
+async def test_domain_in_other_letters_is_written_in_its_ascii_form(house: House) -> None:
     await house.queued(address="mary@пример.example")
     asked: list[str] = []
 

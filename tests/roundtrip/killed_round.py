@@ -35,6 +35,7 @@ class AtWrite:
 
 def go(folder: Path, handwriting: Path, kill: AfterStep | AtWrite | None) -> None:
     """Begin or take up the round in this folder, and be killed on the way, or come to its end."""
+    os.setsid()
     match kill:
         case AfterStep(steps):
             asyncio.run(_go_until(folder, handwriting, steps))
@@ -53,7 +54,7 @@ async def _go_until(folder: Path, handwriting: Path, steps: int) -> None:
 
 
 def _die() -> NoReturn:
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.killpg(0, signal.SIGKILL)  # with all that it has started, as a service manager does
     raise AssertionError("still alive")
 
 

@@ -11,9 +11,9 @@ from PIL import Image
 from scanner.intake import PageFile, split
 from scanner.limits import Limits
 from tests.scanner.sheets import DPI
-from tests.workplaces import config, engine, house, office_client, rendering_pool
+from tests.workplaces import config, engine, filled_file, house, office_client, rendering_pool
 
-__all__ = ["config", "engine", "house", "office_client", "rendering_pool", "scan", "work"]
+__all__ = ["config", "engine", "filled_file", "house", "office_client", "rendering_pool", "scan", "work"]
 
 Scan = Callable[..., Awaitable[PageFile]]
 
