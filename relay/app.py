@@ -30,6 +30,7 @@ from relay.web.site import new_site
 from relay.worker import DRAIN_SECONDS, Job, desk_jobs, office_jobs, working
 
 OFFICE: Final = "office"
+DESK_KEY: Final = "desk"
 
 
 class PortTakenError(Exception):
@@ -54,15 +55,17 @@ class Relay:
         office = _public(installation, OFFICE)
         self.store: Final = Store(Database(installation.database), Blobs(installation.blobs), office)
 
-    @property
-    def office_key(self) -> PrivateKey:
-        """What opens all that is stored. Raises ConfigError where it is not here."""
-        return _private(self.installation, OFFICE)
+    def private_key(self, name: str) -> PrivateKey:
+        """The private key of the office, which opens all that is stored, or of the desk, for its own mails.
+
+        Raises ConfigError where it is not here or does not fit the public one.
+        """
+        return _private(self.installation, name)
 
     @property
-    def desk_key(self) -> PrivateKey:
-        """What opens the confirmations that the desk has to send. Raises ConfigError where it is not here."""
-        return _private(self.installation, "desk")
+    def office_key(self) -> PrivateKey:
+        """What opens all that is stored. Raises ConfigError."""
+        return self.private_key(OFFICE)
 
     async def close(self) -> None:
         """Close the database."""
@@ -80,15 +83,27 @@ def _public(installation: Installation, name: str) -> PublicKey:
 def _private(installation: Installation, name: str) -> PrivateKey:
     path = installation.keys / f"{name}.key"
     try:
-        return PrivateKey.load(path)
+        key = PrivateKey.load(path)
     except (OSError, ValueError) as error:
         raise ConfigError(f"the key {path} cannot be read ({error}).") from error
+    if key.public.fingerprint != _public(installation, name).fingerprint:
+        raise ConfigError(f"{path} and {name}.pub are not one pair: what is sealed to the one, the other cannot open")
+    return key
 
 
 @asynccontextmanager
-async def opened(installation: Installation) -> AsyncIterator[Relay]:
-    """An installation with its schema brought up to date, closed at the end."""
+async def opened(installation: Installation, *, new: bool = False) -> AsyncIterator[Relay]:
+    """An installation with its schema brought up to date, closed at the end.
+
+    Only with `new` a SQLite database is made. Raises ConfigError where there is none: a mistyped path must not look
+    like an installation without letters.
+    """
     relay_ = Relay(installation)
+    if not new and relay_.store.database.file_missing:
+        raise ConfigError(
+            f"there is no database at {installation.database}. Where the installation was never finished, remove "
+            f"{installation.config} and run `relay init` again; the keys are kept."
+        )
     try:
         await migrate(relay_.store.database)
         yield relay_
@@ -100,7 +115,7 @@ def desk_site(relay_: Relay, pages: RenderingPool) -> web.Application:
     """The public site. It has no key that opens letters."""
     site = new_site(["relay.desk"])
     site[STORE], site[SETTINGS] = relay_.store, relay_.settings
-    site[LETTER_PAGES], site[DESK] = pages, _public(relay_.installation, "desk")
+    site[LETTER_PAGES], site[DESK] = pages, _public(relay_.installation, DESK_KEY)
     site.add_routes(relay.desk.screens.ROUTES)
     return site
 
@@ -141,7 +156,7 @@ async def running(relay_: Relay, roles: Collection[Role]) -> AsyncIterator[None]
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(pages.close)
         if Role.DESK in roles:
-            jobs += desk_jobs(relay_.store, settings, relay_.desk_key)
+            jobs += desk_jobs(relay_.store, settings, relay_.private_key(DESK_KEY))
             await stack.enter_async_context(listening(desk_site(relay_, pages), settings.desk.host, settings.desk.port))
         if Role.OFFICE in roles:
             await stack.enter_async_context(listening(office_site(relay_), settings.office.host, settings.office.port))

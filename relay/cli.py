@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
-import structlog
+from alembic.util import CommandError
+from obstore.exceptions import BaseError
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from print.fonts import MissingFontError, load_fonts
-from relay import config, installing
+from relay import config, installing, log
 from relay.app import PortTakenError, Relay, Role, opened, serve
 from relay.demo import paper, round_trip, show
 from relay.domain.directory import DirectoryFileError, Entry, read_csv, write_csv
@@ -56,6 +57,7 @@ EXITS: Final[dict[type[Exception], Exit]] = {
     installing.AlreadyInstalledError: Exit.REFUSED,
     DirectoryFileError: Exit.REFUSED,
     volunteers.NameTakenError: Exit.REFUSED,
+    volunteers.BadLoginError: Exit.REFUSED,
     volunteers.NoSuchVolunteerError: Exit.NOT_FOUND,
     MissingToolError: Exit.TOOL_MISSING,
     MissingFontError: Exit.TOOL_MISSING,
@@ -69,7 +71,7 @@ _Result = TypeVar("_Result")
 
 def main() -> None:
     """Run a command, and turn errors into a sentence and an exit code."""
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    log.configure()
     try:
         relay(prog_name="relay", standalone_mode=False)
     except click.ClickException as error:
@@ -77,13 +79,19 @@ def main() -> None:
         sys.exit(error.exit_code)
     except click.exceptions.Abort:
         sys.exit(130)
-    except (OperationalError, ConnectionError) as error:
-        reason = error.orig if isinstance(error, OperationalError) else error
-        ERR.print(f"The database cannot be used: {reason}", highlight=False, markup=False, soft_wrap=True)
+    except DBAPIError as error:
+        # Its own text would name the values of the row.
+        complain(f"The database cannot be used: {error.orig}")
         sys.exit(Exit.BUSY)
+    except (CommandError, ArgumentError) as error:
+        complain(f"The database does not fit to this version or to the config: {error}")
+        sys.exit(Exit.CONFIG)
     except tuple(EXITS) as error:
-        ERR.print(str(error), highlight=False, markup=False, soft_wrap=True)
+        complain(str(error))
         sys.exit(next(code for kind, code in EXITS.items() if isinstance(error, kind)))
+    except (OSError, BaseError) as error:
+        complain(f"That could not be read, written or reached: {error}")
+        sys.exit(Exit.BUSY)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -114,6 +122,11 @@ def with_relay(work: Callable[[Relay], Coroutine[Any, Any, _Result]]) -> _Result
     return asyncio.run(run())
 
 
+def complain(text: str) -> None:
+    """One line to the person about what is wrong, as it is."""
+    ERR.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
 def say(text: str) -> None:
     """One line to the person, as it is."""
     OUT.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -135,7 +148,7 @@ def init(folder: Path) -> None:
 
 
 async def _migrate(made: config.Installation) -> None:
-    async with opened(made):
+    async with opened(made, new=True):
         pass
 
 
@@ -168,8 +181,13 @@ def doctor() -> None:
 
 
 async def _doctor_keys(relay_: Relay) -> None:
-    if relay_.office_key.public.fingerprint != relay_.store.office.fingerprint:
-        raise config.ConfigError("office.key and office.pub are not one pair; what is stored could not be opened")
+    """Check the pairs of keys that are here: a host with the desk alone has no key of the office."""
+    for name in installing.KEYS:
+        if (relay_.installation.keys / f"{name}.key").exists():
+            relay_.private_key(name)
+            say(f"key of the {name}: good")
+        else:
+            say(f"key of the {name}: not on this host")
 
 
 @relay.command()
@@ -304,7 +322,7 @@ def directory_import(file: Any, *, dry_run: bool, as_json: bool) -> None:
         )
     else:
         for bad in read.bad:
-            ERR.print(f"row {bad.row}: {'; '.join(bad.reasons)}", highlight=False, markup=False, soft_wrap=True)
+            complain(f"row {bad.row}: {'; '.join(bad.reasons)}")
         say(f"{len(read.entries)} prisoners {'would be' if dry_run else 'were'} taken, {len(read.bad)} rows left out.")
     if read.bad:
         sys.exit(Exit.REFUSED)

@@ -104,7 +104,7 @@ async def playing(folder: Path, wanted_ports: Mapping[str, int]) -> AsyncIterato
     """Run the demo in a folder until the end of the block."""
     ports = _free(wanted_ports)
     async with AsyncExitStack() as stack:
-        relay_ = await stack.enter_async_context(opened(_installed(folder, ports)))
+        relay_ = await stack.enter_async_context(opened(_installed(folder, ports), new=True))
         passwords = await _filled(relay_)
         mails = folder / MAILS
         await stack.enter_async_context(catching(mails, HOST, ports["smtp"]))

@@ -9,8 +9,9 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from relay.domain.directory import PrisonerState
 from relay.domain.letters import LetterBody, Wants
-from relay.domain.lives import SENDER, WITHDRAWABLE, BatchState, LetterState, MailKind, Record
+from relay.domain.lives import SENDER, WITHDRAWABLE, WORKER, BatchState, LetterState, MailKind, Record
 from relay.domain.reply_code import new_reply_code
 from relay.mail.compose import Confirmation
 from relay.mail.outbox import drop_confirmations
@@ -24,6 +25,7 @@ from relay.store.tables import (
     conversations,
     inboxes,
     letters,
+    prisoners,
     reply_order_letters,
     reply_orders,
 )
@@ -123,7 +125,6 @@ async def _conversation(connection: AsyncConnection, store: Store, secret: Inbox
                 lookup_hash=secret.lookup_hash,
                 public_key=secret.key.public.data,
                 secret=key.encrypt(secret.secret),
-                created_at=store.database.clock(),
             )
         )
         await save_key(connection, key, [store.office])
@@ -204,6 +205,17 @@ async def _queue(connection: AsyncConnection, store: Store, letter_id: str) -> N
     now = store.database.clock()
     await move(connection, Record.LETTER, letter_id, LetterState.QUEUED, by=SENDER, at=now)
     await drop_confirmations(connection, letter_id, now)
+    # Since the letter was written, the prisoner may have been moved or released.
+    state = (
+        await connection.execute(
+            sa.select(prisoners.c.state)
+            .join(letters, letters.c.prisoner_id == prisoners.c.id)
+            .where(letters.c.id == letter_id)
+            .with_for_update(read=True, of=prisoners)
+        )
+    ).scalar_one()
+    if state != PrisonerState.ACTIVE:
+        await move(connection, Record.LETTER, letter_id, LetterState.HELD, by=WORKER, at=now)
 
 
 async def withdraw(store: Store, letter_id: str) -> None:

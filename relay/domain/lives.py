@@ -142,10 +142,10 @@ def _table() -> dict[tuple[Record, State | None, State], Transition]:
         (Record.LETTER, letter.HELD, letter.QUEUED, volunteer | worker, None),
         (Record.LETTER, letter.APPROVED, letter.PRINTED, volunteer, None),
         (Record.LETTER, letter.PRINTED, letter.POSTED, volunteer, MailKind.POSTED),
-        (Record.LETTER, letter.POSTED, letter.DELIVERED, volunteer | worker, None),
+        (Record.LETTER, letter.POSTED, letter.DELIVERED, worker, None),
         # A reply proves the delivery, also where the volunteer forgot to mark the batch.
-        (Record.LETTER, letter.APPROVED, letter.DELIVERED, worker | volunteer, None),
-        (Record.LETTER, letter.PRINTED, letter.DELIVERED, worker | volunteer, None),
+        (Record.LETTER, letter.APPROVED, letter.DELIVERED, worker, None),
+        (Record.LETTER, letter.PRINTED, letter.DELIVERED, worker, None),
         *((Record.LETTER, state, letter.WITHDRAWN, sender, None) for state in WITHDRAWABLE),
         (Record.BATCH, None, batch.OPEN, volunteer, None),
         (Record.BATCH, batch.OPEN, batch.RENDERED, worker, None),
@@ -159,7 +159,7 @@ def _table() -> dict[tuple[Record, State | None, State], Transition]:
         *((Record.PAGE, state, page.PLACED, volunteer, None) for state in (page.UNMATCHED, page.HELD)),
         *((Record.PAGE, state, page.VOID, volunteer, None) for state in (page.UNMATCHED, page.HELD)),
         (Record.REPLY, None, reply.OPEN, volunteer | worker, None),
-        (Record.REPLY, reply.OPEN, reply.CHECKED, volunteer | worker, None),
+        (Record.REPLY, reply.OPEN, reply.CHECKED, worker, None),
         (Record.REPLY, reply.CHECKED, reply.RELEASED, worker, MailKind.REPLY),
     ]
     return {(row[0], row[1], row[2]): Transition(*row) for row in rows}

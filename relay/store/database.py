@@ -6,6 +6,7 @@ import datetime
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -16,6 +17,10 @@ Clock = Callable[[], datetime.datetime]
 BUSY_SECONDS: Final = 30
 """How long a process waits for another one that is writing to the same SQLite file."""
 READERS: Final = 8
+
+
+class BrokenReferencesError(Exception):
+    """A migration would leave rows that refer to nothing."""
 
 
 def utc_now() -> datetime.datetime:
@@ -34,6 +39,7 @@ class Database:
     def __init__(self, url: str, clock: Clock = utc_now) -> None:
         """Prepare the engines; nothing is opened before the first use."""
         self.clock = clock
+        self._url = sa.make_url(url)
         self._reader: AsyncEngine
         self._writer: AsyncEngine
         if url.startswith("sqlite"):
@@ -42,8 +48,14 @@ class Database:
             # the busy time-out: whoever may write takes the lock at the start.
             self._writer = _sqlite(url, "BEGIN IMMEDIATE", 1)
         else:
-            self._writer = create_async_engine(url)
+            self._writer = create_async_engine(url, pool_pre_ping=True, hide_parameters=True)
             self._reader = self._writer.execution_options(isolation_level="REPEATABLE READ")
+
+    @property
+    def file_missing(self) -> bool:
+        """Whether this is a SQLite file that does not exist."""
+        name = self._url.database
+        return self._url.get_backend_name() == "sqlite" and name is not None and not Path(name).exists()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -67,17 +79,43 @@ class Database:
                 raw = await connection.get_raw_connection()
                 assert raw.driver_connection is not None
                 # A second of waiting for readers, not more: meanwhile nobody can write.
-                for pragma in (
-                    "busy_timeout=1000",
-                    "wal_checkpoint(TRUNCATE)",
-                    f"busy_timeout={BUSY_SECONDS * 1000}",
-                ):
-                    await (await raw.driver_connection.execute(f"PRAGMA {pragma}")).close()
+                try:
+                    await _pragma(raw.driver_connection, "busy_timeout=1000")
+                    await _pragma(raw.driver_connection, "wal_checkpoint(TRUNCATE)")
+                finally:
+                    await _pragma(raw.driver_connection, f"busy_timeout={BUSY_SECONDS * 1000}")
+
+    @asynccontextmanager
+    async def migrating(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that may rebuild tables: SQLite then checks references at the end and not at each step.
+
+        Raises BrokenReferencesError, and changes nothing, where a reference would lead nowhere.
+        """
+        if self._writer.dialect.name != "sqlite":
+            async with self.writing() as connection:
+                yield connection
+            return
+        async with self._writer.connect() as connection:
+            raw = await connection.get_raw_connection()
+            assert raw.driver_connection is not None
+            await _pragma(raw.driver_connection, "foreign_keys=OFF")  # has no effect once a transaction began
+            try:
+                async with connection.begin():
+                    yield connection
+                    broken = (await connection.exec_driver_sql("PRAGMA foreign_key_check")).all()
+                    if broken:
+                        raise BrokenReferencesError(f"{len(broken)} rows would refer to nothing")
+            finally:
+                await _pragma(raw.driver_connection, "foreign_keys=ON")
 
     async def close(self) -> None:
         """Close all connections."""
         await self._reader.dispose()
         await self._writer.dispose()
+
+
+async def _pragma(connection: Any, pragma: str) -> None:
+    await (await connection.execute(f"PRAGMA {pragma}")).close()
 
 
 async def alone(connection: AsyncConnection, what: str) -> None:
@@ -90,7 +128,9 @@ async def alone(connection: AsyncConnection, what: str) -> None:
 
 
 def _sqlite(url: str, begin: str, connections: int) -> AsyncEngine:
-    engine = create_async_engine(url, pool_size=connections, max_overflow=0, pool_timeout=BUSY_SECONDS)
+    engine = create_async_engine(
+        url, pool_size=connections, max_overflow=0, pool_timeout=BUSY_SECONDS, hide_parameters=True
+    )
 
     @sa.event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, record: object) -> None:

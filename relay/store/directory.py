@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import sqlalchemy as sa
+import transliterate
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.directory import Entry, Facility, Prisoner, PrisonerState
@@ -47,19 +50,30 @@ def _known(row: sa.RowMapping) -> Known:
 
 
 async def search(connection: AsyncConnection, text: str) -> list[Known]:
-    """Prisoners who can be written to and whose name or facility has all words of the text; at most FOUND_AT_MOST."""
+    """Prisoners who can be written to and whose name or facility has all words of the text; at most FOUND_AT_MOST.
+
+    Cyrillic names are found by Latin letters too, and the other way round.
+    """
     query = _ENTRY.where(prisoners.c.state == PrisonerState.ACTIVE)
-    # SQLite's lower() knows ASCII only, so case is folded here: a directory has thousands of rows, not millions.
-    words = [word.casefold() for word in text.split()]
+    # SQLite's lower() knows ASCII only, so names are compared here: a directory has thousands of rows, not millions.
+    words = [_findable(word) for word in text.split()]
     rows = (await connection.execute(query.order_by(prisoners.c.name))).mappings()
     found = []
     for row in rows:
-        name = f"{row['prisoner_name']} {row['facility_name']} {row['facility_address']}".casefold()
+        place = _findable(f"{row['facility_name']} {row['facility_address']}")
+        name = f"{row['prisoner_slug']} {_findable(row['prisoner_name'])} {place}"
         if all(word in name for word in words):
             found.append(_known(row))
             if len(found) == FOUND_AT_MOST:
                 break
     return found
+
+
+@lru_cache(maxsize=50_000)
+def _findable(text: str) -> str:
+    """The text in small Latin letters without accents, whatever it was written in."""
+    latin = transliterate.translit(text.casefold().replace("ё", "е"), "ru", reversed=True)
+    return unicodedata.normalize("NFKD", latin).encode("ascii", "ignore").decode().replace("'", "")
 
 
 async def everyone(connection: AsyncConnection) -> list[Known]:
@@ -87,7 +101,7 @@ async def all_facilities(connection: AsyncConnection) -> list[Facility]:
 
 async def save_facility(connection: AsyncConnection, facility: Facility) -> str:
     """Add a facility, or correct the one with this slug. Returns its id."""
-    return await _save(connection, facilities, facility.slug, facility.model_dump())
+    return await _save(connection, facilities, facility)
 
 
 async def save(connection: AsyncConnection, entries: Iterable[Entry], *, by: Actor, at: datetime.datetime) -> None:
@@ -101,39 +115,44 @@ async def save(connection: AsyncConnection, entries: Iterable[Entry], *, by: Act
     for entry in entries:
         if entry.facility.slug not in ids:
             ids[entry.facility.slug] = await save_facility(connection, entry.facility)
-        values = entry.prisoner.model_dump() | {"facility_id": ids[entry.facility.slug]}
-        prisoner_id = await _save(connection, prisoners, entry.prisoner.slug, values)
-        await _hold_letters(connection, prisoner_id, entry.prisoner.state, by, at)
+        prisoner_id = await _save(connection, prisoners, entry.prisoner, facility_id=ids[entry.facility.slug])
+        await _hold_letters(connection, prisoner_id, by, at)
 
 
-async def _hold_letters(
-    connection: AsyncConnection, prisoner_id: str, state: PrisonerState, by: Actor, at: datetime.datetime
-) -> None:
-    if state is PrisonerState.ACTIVE:
-        target, waiting = LetterState.QUEUED, letters.c.state == LetterState.HELD
-    else:
-        not_rendered = sa.or_(letters.c.batch_id.is_(None), batches.c.state == BatchState.OPEN)
-        waiting = sa.or_(
-            letters.c.state == LetterState.QUEUED,
-            sa.and_(letters.c.state == LetterState.APPROVED, not_rendered),
+async def _hold_letters(connection: AsyncConnection, prisoner_id: str, by: Actor, at: datetime.datetime) -> None:
+    state = (await connection.execute(sa.select(prisoners.c.state).where(prisoners.c.id == prisoner_id))).scalar_one()
+    active = state == PrisonerState.ACTIVE
+    waiting = [LetterState.HELD] if active else [LetterState.QUEUED, LetterState.APPROVED]
+    # First the letters, then their batches: who stores the pages of a batch holds its letters until they are stored.
+    found = (
+        await connection.execute(
+            sa.select(letters.c.id, letters.c.batch_id)
+            .where(letters.c.prisoner_id == prisoner_id, letters.c.state.in_(waiting))
+            .order_by(letters.c.id)
+            .with_for_update()
         )
-        target = LetterState.HELD
-    found = await connection.execute(
-        sa.select(letters.c.id)
-        .join(batches, batches.c.id == letters.c.batch_id, isouter=True)
-        .where(letters.c.prisoner_id == prisoner_id, waiting)
+    ).all()
+    rendered = set(
+        await connection.scalars(
+            sa.select(batches.c.id).where(
+                batches.c.id.in_({row.batch_id for row in found}), batches.c.state != BatchState.OPEN
+            )
+        )
     )
-    for letter_id in found.scalars().all():
-        await move(connection, Record.LETTER, letter_id, target, by=by, at=at, batch_id=None)
+    target = LetterState.QUEUED if active else LetterState.HELD
+    for row in found:
+        if row.batch_id not in rendered:
+            await move(connection, Record.LETTER, row.id, target, by=by, at=at, batch_id=None)
 
 
-async def _save(connection: AsyncConnection, table: sa.Table, slug: str, values: dict[str, object]) -> str:
+async def _save(connection: AsyncConnection, table: sa.Table, entry: Prisoner | Facility, **more: str) -> str:
     known: str | None = (
-        await connection.execute(sa.select(table.c.id).where(table.c.slug == slug))
+        await connection.execute(sa.select(table.c.id).where(table.c.slug == entry.slug))
     ).scalar_one_or_none()
     if known is not None:
-        await connection.execute(sa.update(table).where(table.c.id == known).values(values))
+        named = entry.model_dump(exclude_unset=True) | more
+        await connection.execute(sa.update(table).where(table.c.id == known).values(named))
         return known
     row_id = new_id()
-    await connection.execute(sa.insert(table).values(id=row_id, **values))
+    await connection.execute(sa.insert(table).values(id=row_id, **entry.model_dump(), **more))
     return row_id

@@ -33,6 +33,6 @@ def downgrade(connection: sa.Connection, revision: str) -> None:
 
 async def migrate(database: Database) -> None:
     """Bring the schema up to date; does nothing where it is. Safe while other processes start too."""
-    async with database.writing() as connection:
+    async with database.migrating() as connection:
         await alone(connection, "migrations")
         await connection.run_sync(upgrade)

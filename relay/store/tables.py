@@ -104,15 +104,15 @@ inboxes = Table(
     Column("lookup_hash", HASH, nullable=False, unique=True),
     Column("public_key", LargeBinary, nullable=False),
     Column("secret", LargeBinary, nullable=False),  # sealed to the office, which composes mails with the link
-    Column("created_at", Moment, nullable=False),
 )
 
 conversations = Table(
     "conversations",
     metadata,
     Column("id", ID, primary_key=True),
-    Column("inbox_id", ID, ForeignKey("inboxes.id"), nullable=False, index=True),
-    Column("prisoner_id", ID, ForeignKey("prisoners.id"), nullable=False, index=True),
+    Column("inbox_id", ID, ForeignKey("inboxes.id"), nullable=False),
+    Column("prisoner_id", ID, ForeignKey("prisoners.id"), nullable=False),
+    UniqueConstraint("inbox_id", "prisoner_id"),
 )
 
 batches = Table(
@@ -131,7 +131,7 @@ letters = Table(
     metadata,
     Column("id", ID, primary_key=True),
     Column("conversation_id", ID, ForeignKey("conversations.id"), nullable=False, index=True),
-    Column("prisoner_id", ID, ForeignKey("prisoners.id"), nullable=False),
+    Column("prisoner_id", ID, ForeignKey("prisoners.id"), nullable=False, index=True),
     Column("batch_id", ID, ForeignKey("batches.id"), index=True),
     Column("state", String(20), nullable=False),
     Column("state_since", Moment, nullable=False),
@@ -144,6 +144,7 @@ letters = Table(
     Column("reason", String(32)),
     *_leased(),
     Index("ix_letters_queue", "state", "created_at"),
+    Index("ix_letters_holder", "lease_owner"),
 )
 
 reply_orders = Table(
@@ -239,7 +240,7 @@ outbox = Table(
     Column("state_since", Moment, nullable=False),
     Column("created_at", Moment, nullable=False),
     *_leased(),
-    Index("ix_outbox_queue", "state", "next_try_at"),
+    Index("ix_outbox_queue", "state", "created_at"),
 )
 
 events = Table(

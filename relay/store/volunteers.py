@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import secrets
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,6 +19,7 @@ from relay.store.tables import sessions, volunteers
 
 SESSION: Final = datetime.timedelta(hours=12)
 """How long a log-in lasts: an evening."""
+LOGIN: Final = re.compile(r"[a-z0-9._-]{1,40}")
 _HASHER: Final = PasswordHasher()
 # Checked where there is no such volunteer, so that the answer takes as long.
 _NOBODY: Final = _HASHER.hash(secrets.token_hex())
@@ -25,6 +27,10 @@ _NOBODY: Final = _HASHER.hash(secrets.token_hex())
 
 class NameTakenError(ValueError):
     """There is a volunteer with this login already."""
+
+
+class BadLoginError(ValueError):
+    """This cannot be a login."""
 
 
 class NoSuchVolunteerError(LookupError):
@@ -59,14 +65,18 @@ def matches(password_hash: str | None, password: str) -> bool:
 
 
 async def add(connection: AsyncConnection, login: str, password_hash: str) -> None:
-    """Add a volunteer. Raises NameTakenError."""
+    """Add a volunteer. Raises BadLoginError and NameTakenError."""
+    if not LOGIN.fullmatch(login):
+        raise BadLoginError("a login has 1 to 40 small Latin letters, digits, dots, hyphens or underscores")
     if await find(connection, login) is not None:
         raise NameTakenError(f"there is a volunteer {login} already")
     await connection.execute(sa.insert(volunteers).values(id=new_id(), login=login, password_hash=password_hash))
 
 
 async def find(connection: AsyncConnection, login: str) -> sa.Row[*tuple[Any, ...]] | None:
-    """The row of a volunteer."""
+    """The row of a volunteer; none for what can be no login."""
+    if not LOGIN.fullmatch(login):
+        return None
     columns = (volunteers.c.id, volunteers.c.login, volunteers.c.password_hash, volunteers.c.disabled)
     return (await connection.execute(sa.select(*columns).where(volunteers.c.login == login))).one_or_none()
 

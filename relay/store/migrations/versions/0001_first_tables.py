@@ -61,7 +61,6 @@ def upgrade() -> None:
         sa.Column("lookup_hash", sa.String(length=64), nullable=False),
         sa.Column("public_key", sa.LargeBinary(), nullable=False),
         sa.Column("secret", sa.LargeBinary(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_inboxes")),
         sa.UniqueConstraint("lookup_hash", name=op.f("uq_inboxes_lookup_hash")),
     )
@@ -174,11 +173,8 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["inbox_id"], ["inboxes.id"], name=op.f("fk_conversations_inbox_id")),
         sa.ForeignKeyConstraint(["prisoner_id"], ["prisoners.id"], name=op.f("fk_conversations_prisoner_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_conversations")),
+        sa.UniqueConstraint("inbox_id", "prisoner_id", name=op.f("uq_conversations_inbox_id_prisoner_id")),
     )
-    with op.batch_alter_table("conversations", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_conversations_inbox_id"), ["inbox_id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_conversations_prisoner_id"), ["prisoner_id"], unique=False)
-
     op.create_table(
         "letters",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -211,6 +207,8 @@ def upgrade() -> None:
     with op.batch_alter_table("letters", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_letters_batch_id"), ["batch_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_letters_conversation_id"), ["conversation_id"], unique=False)
+        batch_op.create_index("ix_letters_holder", ["lease_owner"], unique=False)
+        batch_op.create_index(batch_op.f("ix_letters_prisoner_id"), ["prisoner_id"], unique=False)
         batch_op.create_index("ix_letters_queue", ["state", "created_at"], unique=False)
 
     op.create_table(
@@ -274,7 +272,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("outbox", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_outbox_letter_id"), ["letter_id"], unique=False)
-        batch_op.create_index("ix_outbox_queue", ["state", "next_try_at"], unique=False)
+        batch_op.create_index("ix_outbox_queue", ["state", "created_at"], unique=False)
 
     op.create_table(
         "pages",
@@ -326,14 +324,12 @@ def downgrade() -> None:
     op.drop_table("replies")
     with op.batch_alter_table("letters", schema=None) as batch_op:
         batch_op.drop_index("ix_letters_queue")
+        batch_op.drop_index(batch_op.f("ix_letters_prisoner_id"))
+        batch_op.drop_index("ix_letters_holder")
         batch_op.drop_index(batch_op.f("ix_letters_conversation_id"))
         batch_op.drop_index(batch_op.f("ix_letters_batch_id"))
 
     op.drop_table("letters")
-    with op.batch_alter_table("conversations", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_conversations_prisoner_id"))
-        batch_op.drop_index(batch_op.f("ix_conversations_inbox_id"))
-
     op.drop_table("conversations")
     op.drop_table("sessions")
     with op.batch_alter_table("prisoners", schema=None) as batch_op:
