@@ -8,6 +8,7 @@ from aiohttp import web
 
 from censor_queue import steps
 from relay.domain.reasons import REFUSALS, Refusal
+from relay.store.leases import LeaseLostError
 from relay.web.keys import OFFICE_KEY, STORE, VOLUNTEER
 from relay.web.site import fields_of, path_to, render, words
 
@@ -34,7 +35,7 @@ async def decide(request: web.Request) -> web.Response:
             await steps.refuse(store, letter, volunteer, Refusal(reason))
         else:
             return await _next(request, 422, _("Please choose the reason for which this letter is refused."))
-    except steps.LeaseLostError:
+    except LeaseLostError:
         complaint = _(
             "This letter was not yours any more: the time was over. Nothing was decided; here is the next one."
         )

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.letters import LetterBody
 from relay.domain.lives import Actor, LetterState, Record, Who
 from relay.domain.reasons import Refusal
 from relay.domain.reply_code import ReplyCode
-from relay.sealing import PrivateKey
+from relay.log import failed
+from relay.sealing import PrivateKey, SealBrokenError
 from relay.store import directory, leases
 from relay.store.database import alone
 from relay.store.directory import Known
@@ -23,10 +24,8 @@ from relay.store.transitions import move
 
 REVIEW_LEASE = datetime.timedelta(minutes=15)
 """How long a reviewer may think about one letter."""
-
-
-class LeaseLostError(Exception):
-    """The reviewer does not hold this letter any more; somebody else may have decided."""
+UNOPENED_PAUSE = datetime.timedelta(hours=3)
+"""How long a letter that cannot be opened is left alone: a wrong key is put right, a damaged disk is replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,26 @@ class LetterToReview:
 
 
 async def claim_next(store: Store, office: PrivateKey, volunteer_id: str) -> LetterToReview | None:
-    """The letter that this volunteer holds already, or else the oldest free one. None where the queue is empty."""
+    """The letter that this volunteer holds already, or else the oldest free one. None where the queue is empty.
+
+    A letter that cannot be opened is left alone for some hours.
+    """
+    while (row := await _claim(store, volunteer_id)) is not None:
+        try:
+            return await _open(store, office, row)
+        except SealBrokenError as error:
+            failed("letter_not_opened", error, record=row.id)
+            now = store.database.clock()
+            async with store.database.writing() as connection:
+                await connection.execute(
+                    sa.update(letters)
+                    .where(leases.held_by(letters, row.id, volunteer_id, now))
+                    .values(**leases.FREE, last_error=type(error).__name__, next_try_at=now + UNOPENED_PAUSE)
+                )
+    return None
+
+
+async def _claim(store: Store, volunteer_id: str) -> sa.Row[Any] | None:
     now = store.database.clock()
     async with store.database.writing() as connection:
         await alone(connection, f"review {volunteer_id}")  # two tabs at once get one letter, not one each
@@ -68,8 +86,10 @@ async def claim_next(store: Store, office: PrivateKey, volunteer_id: str) -> Let
                 lease=REVIEW_LEASE,
             )
             row = claimed[0] if claimed else None
-    if row is None:
-        return None
+        return row
+
+
+async def _open(store: Store, office: PrivateKey, row: sa.Row[Any]) -> LetterToReview:
     async with store.database.reading() as connection:
         body: LetterBody = await read_body(connection, row.id, office)
         code, _ = await code_of(connection, row.id)
@@ -88,7 +108,7 @@ async def claim_next(store: Store, office: PrivateKey, volunteer_id: str) -> Let
 async def approve(store: Store, letter_id: str, volunteer_id: str) -> None:
     """Accept a letter for printing. Raises LeaseLostError."""
     async with store.database.writing() as connection:
-        await _check_lease(connection, store, letter_id, volunteer_id)
+        await leases.check(connection, letters, letter_id, volunteer_id, store.database.clock())
         by = Actor(Who.VOLUNTEER, volunteer_id)
         await move(connection, Record.LETTER, letter_id, LetterState.APPROVED, by=by, at=store.database.clock())
 
@@ -96,7 +116,7 @@ async def approve(store: Store, letter_id: str, volunteer_id: str) -> None:
 async def refuse(store: Store, letter_id: str, volunteer_id: str, reason: Refusal) -> None:
     """Refuse a letter; the sender is told the reason. Raises LeaseLostError."""
     async with store.database.writing() as connection:
-        await _check_lease(connection, store, letter_id, volunteer_id)
+        await leases.check(connection, letters, letter_id, volunteer_id, store.database.clock())
         await move(
             connection,
             Record.LETTER,
@@ -106,9 +126,3 @@ async def refuse(store: Store, letter_id: str, volunteer_id: str, reason: Refusa
             at=store.database.clock(),
             reason=reason,
         )
-
-
-async def _check_lease(connection: AsyncConnection, store: Store, letter_id: str, volunteer_id: str) -> None:
-    held = leases.held_by(letters, letter_id, volunteer_id, store.database.clock())
-    if (await connection.execute(sa.select(letters.c.id).where(held).with_for_update())).one_or_none() is None:
-        raise LeaseLostError

@@ -13,6 +13,8 @@ import asyncio
 import io
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -23,7 +25,7 @@ from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
 
 from print import fonts
-from print.letter_pages import draw_letter, page_count
+from print.letter_pages import draw_letter, page_count, pages_of
 from print.reply_sheet import draw_reply_sheets
 from relay.domain.letter_pages import LetterToPrint, Unprintable
 from relay.domain.sheet import PAGE
@@ -74,6 +76,10 @@ class RenderingPool:
         """The characters of the text that cannot be printed, in their order."""
         return fonts.unprintable(text)
 
+    def page_count(self, text: str) -> int:
+        """How many letter pages the text fills, without the reply sheets."""
+        return len(pages_of(text))
+
     async def preview(self, letter: LetterToPrint) -> list[bytes]:
         """The pages of the letter and its reply sheets as PNG pictures. Raises as the function `preview` does."""
         return await self._run(preview, letter)
@@ -91,7 +97,9 @@ class RenderingPool:
     async def _run(self, work: Callable[[_Input], _Output], given: _Input) -> _Output:
         if self._pool is None:
             # A forked child would inherit the locks and sockets of a server that is running.
-            self._pool = ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn"))
+            self._pool = ProcessPoolExecutor(
+                os.cpu_count(), multiprocessing.get_context("spawn"), initializer=_live_as_long_as_the_relay
+            )
         pool = self._pool
         try:
             return await asyncio.get_running_loop().run_in_executor(pool, work, given)
@@ -100,6 +108,19 @@ class RenderingPool:
             if self._pool is pool:
                 self._pool = None
             raise
+
+
+def _live_as_long_as_the_relay() -> None:
+    # Ctrl-C goes to all processes of a terminal, but the relay lets what is being rendered finish.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    relay = multiprocessing.parent_process()
+    assert relay is not None
+
+    def end() -> None:
+        relay.join()
+        os._exit(1)  # it was killed and closed nothing: the pool would wait for letters for ever
+
+    threading.Thread(target=end, daemon=True).start()
 
 
 def _pdf(letters: Iterable[LetterToPrint], *, blank_backs: bool) -> bytes:

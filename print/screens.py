@@ -9,6 +9,8 @@ from aiohttp import web
 
 from print import steps
 from relay.domain.lives import Actor, BatchState, ForbiddenTransitionError, Who
+from relay.store import leases
+from relay.store.tables import batches
 from relay.store.transitions import NotThereError
 from relay.web.keys import OFFICE_KEY, STORE, VOLUNTEER
 from relay.web.site import fields_of, path_to, render
@@ -21,8 +23,8 @@ async def overview(request: web.Request) -> web.Response:
     """What waits, by facility, and the batches."""
     async with request.config_dict[STORE].database.reading() as connection:
         waiting = await steps.waiting(connection)
-        batches = await steps.all_batches(connection)
-    return render(request, "print/print.html", waiting=waiting, batches=batches)
+        made = await steps.all_batches(connection)
+    return render(request, "print/print.html", waiting=waiting, batches=made)
 
 
 @ROUTES.post("/{language}/print", name="print")
@@ -60,4 +62,12 @@ async def mark(request: web.Request) -> web.Response:
         raise web.HTTPNotFound from None
     except ForbiddenTransitionError:
         pass  # The button was pressed twice; the screen shows the state.
+    raise web.HTTPSeeOther(path_to(request, "print"))
+
+
+@ROUTES.post("/{language}/print/{batch}/again", name="batch_again")
+async def try_again(request: web.Request) -> web.Response:
+    """Let a batch be rendered again that was set aside."""
+    async with request.config_dict[STORE].database.writing() as connection:
+        await leases.try_again(connection, batches, batches.c.id == request.match_info["batch"])
     raise web.HTTPSeeOther(path_to(request, "print"))

@@ -57,6 +57,8 @@ class Batch:
     since: datetime.datetime
     letters: int
     problem: str | None
+    """Why the last try to render it failed."""
+    set_aside: bool
 
 
 async def waiting(connection: AsyncConnection) -> list[Waiting]:
@@ -74,16 +76,25 @@ async def waiting(connection: AsyncConnection) -> list[Waiting]:
 
 
 async def all_batches(connection: AsyncConnection, limit: int = 50) -> list[Batch]:
-    """The batches, newest first."""
+    """The batches, first those with something left to do, each newest first."""
     count = sa.select(sa.func.count()).where(letters.c.batch_id == batches.c.id).scalar_subquery()
     rows = await connection.execute(
         sa.select(batches, facilities.c.name.label("facility"), count.label("letters"))
         .join(facilities, facilities.c.id == batches.c.facility_id)
-        .order_by(batches.c.created_at.desc())
+        .order_by(batches.c.state == BatchState.POSTED, batches.c.created_at.desc())
         .limit(limit)
     )
     return [
-        Batch(row.id, row.facility, BatchState(row.state), row.state_since, row.letters, row.last_error) for row in rows
+        Batch(
+            row.id,
+            row.facility,
+            BatchState(row.state),
+            row.state_since,
+            row.letters,
+            row.last_error,
+            row.set_aside_at is not None,
+        )
+        for row in rows
     ]
 
 
@@ -140,7 +151,7 @@ async def rendered(store: Store, batch_id: str, letter_ids: list[str], pdf: byte
     context = Context(Record.BATCH, batch_id)
     key = ContentKey.new(context)
     blob_id = await store.blobs.put_bytes(pdf, key)
-    async with store.database.writing() as connection:
+    async with store.database.writing() as connection, store.blobs.dropped_on_failure([blob_id]):
         now_in = await connection.execute(
             sa.select(letters.c.id).where(letters.c.batch_id == batch_id).with_for_update()
         )

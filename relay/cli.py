@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from enum import IntEnum
@@ -25,7 +26,7 @@ from relay.demo import paper, round_trip, show
 from relay.domain.directory import DirectoryFileError, Entry, read_csv, write_csv
 from relay.domain.lives import WORKER, ScanState
 from relay.store import audit, directory, volunteers
-from relay.store.leases import Owner
+from relay.store.leases import owning
 from relay.store.tables import scans
 from scanner import jobs, steps
 from scanner.intake import sandbox_available
@@ -353,16 +354,13 @@ def scan_add(paths: tuple[Path, ...], *, as_json: bool) -> None:
     files = [file for path in paths for file in _files(path)]
 
     async def work(relay_: Relay) -> bool:
-        owner = Owner(relay_.installation.runtime)
-        try:
-            refused = False
+        refused = False
+        async with owning(relay_.store.database, relay_.installation.runtime) as owner:
             for file in files:
-                async for result in _take_in(relay_, owner.name, file):
+                async for result in _take_in(relay_, owner, file):
                     refused = refused or "sentence" in result
                     say_json(result) if as_json else say(_scan_line(result))
-            return refused
-        finally:
-            owner.close()
+        return refused
 
     if with_relay(work):
         sys.exit(Exit.REFUSED)
@@ -384,7 +382,7 @@ async def _chunks(file: Path) -> AsyncIterator[bytes]:
 async def _take_in(relay_: Relay, owner: str, file: Path) -> AsyncIterator[dict[str, Any]]:
     """What became of a file: one result for each page, or one with a sentence where it has none."""
     store, settings, office = relay_.store, relay_.settings, relay_.office_key
-    result: dict[str, Any] = {"file": str(file)}
+    result: dict[str, Any] = {"file": os.fsencode(file).decode(errors="replace")}
     if file.stat().st_size > settings.scan.max_megabytes * 1_000_000:
         yield (
             result | {"known": False, "scan": None, "state": ScanState.REJECTED} | _refusal(Reason.TOO_LARGE, settings)

@@ -90,6 +90,7 @@ class LetterSettings(_Section):
     """Limits of what a sender may send."""
 
     max_characters: int = Field(default=12000, ge=1)
+    max_pages: int = Field(default=12, ge=1)
     confirmations_without_mail_per_hour: int = Field(default=30, ge=0)
     days_to_confirm: int = Field(default=7, ge=1)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -28,7 +29,8 @@ class _Libraries(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Log the kind of one record."""
         error = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
-        _LOG.warning("library", name=record.name, level=record.levelname.lower(), error=error)
+        with suppress(Exception):  # a line that cannot be written must not stop what a library was doing
+            _LOG.warning("library", name=record.name, level=record.levelname.lower(), error=error)
 
 
 def configure() -> None:

@@ -20,12 +20,12 @@ from relay.log import failed
 from relay.mail.outbox import Sender, drop_confirmations
 from relay.sealing import PrivateKey
 from relay.store.audit import add_checkpoint
-from relay.store.leases import Owner
+from relay.store.leases import owning
 from relay.store.letters import letter_context
 from relay.store.sealed import Store, shred
-from relay.store.tables import batches, checkpoints, letters, outbox, replies, scans
+from relay.store.tables import checkpoints, events, letters
 from relay.store.transitions import move
-from scanner.jobs import assemble_next, split_next
+from scanner.jobs import assemble_next, remove_left_behind, split_next
 
 PAUSE: Final = 1.0
 """Seconds between two looks at an empty queue."""
@@ -33,8 +33,6 @@ CHECKPOINT_EVERY: Final = datetime.timedelta(days=1)
 EXPIRED_AT_ONCE: Final = 100
 DRAIN_SECONDS: Final = 30
 """How long a job or a request may take to end when the process is asked to stop; work is then given back."""
-LEASED: Final = (batches, scans, replies, outbox)
-"""The tables whose rows workers claim."""
 
 Job = Callable[[str], Awaitable[bool | int]]
 """Does the next piece of work in the name of this owner of leases; false where there was none."""
@@ -42,13 +40,13 @@ Job = Callable[[str], Awaitable[bool | int]]
 
 def desk_jobs(store: Store, settings: Settings, desk: PrivateKey) -> list[Job]:
     """The jobs of a desk: it sends the confirmations."""
-    return [lambda owner: Sender(store, settings, owner, desk, desk=True).send_due()]
+    return [lambda owner: Sender(store, settings, owner, desk, desk=True).send_next()]
 
 
 def office_jobs(store: Store, settings: Settings, office: PrivateKey, pages: RenderingPool) -> list[Job]:
     """The jobs that need the office's key."""
     return [
-        lambda owner: Sender(store, settings, owner, office, desk=False).send_due(),
+        lambda owner: Sender(store, settings, owner, office, desk=False).send_next(),
         lambda owner: render_next(store, settings, owner, office, pages),
         lambda owner: split_next(store, settings, owner, office),
         lambda owner: assemble_next(store, owner, office),
@@ -61,14 +59,12 @@ def office_jobs(store: Store, settings: Settings, office: PrivateKey, pages: Ren
 async def working(store: Store, runtime: Path, jobs: Sequence[Job]) -> AsyncIterator[None]:
     """Run the jobs until the end of the block; what is begun then is finished, or given back where it takes long.
 
-    First gives back what a process that was killed on this machine still holds.
+    First gives back what a process that was killed on this machine still holds, and removes what it left in the clear.
     """
-    owner = Owner(runtime)
-    try:
-        async with store.database.writing() as connection:
-            await owner.bury_the_dead(connection, LEASED, store.database.clock())
+    await asyncio.to_thread(remove_left_behind)
+    async with owning(store.database, runtime) as owner:
         stop = asyncio.Event()
-        tasks = [asyncio.create_task(_repeat(job, owner.name, stop)) for job in jobs]
+        tasks = [asyncio.create_task(_repeat(job, owner, stop)) for job in jobs]
         try:
             yield
         finally:
@@ -78,10 +74,6 @@ async def working(store: Store, runtime: Path, jobs: Sequence[Job]) -> AsyncIter
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            async with store.database.writing() as connection:
-                await owner.give_back_all(connection, LEASED)
-    finally:
-        owner.close()
 
 
 async def _repeat(job: Job, owner: str, stop: asyncio.Event) -> None:
@@ -122,10 +114,13 @@ async def _checkpoint(store: Store, owner: str) -> bool:
     del owner
     now = store.database.clock()
     last = sa.select(sa.func.max(checkpoints.c.at, type_=checkpoints.c.at.type))
+    unchained = sa.select(events.c.id).where(events.c.checkpoint_id.is_(None)).limit(1)
     async with store.database.reading() as connection:
         at = (await connection.execute(last)).scalar_one()
-    if at is not None and at > now - CHECKPOINT_EVERY:
-        return False
+        if at is not None and at > now - CHECKPOINT_EVERY:
+            return False
+        if (await connection.execute(unchained)).first() is None:
+            return False
     async with store.database.writing() as connection:
         await add_checkpoint(connection, now)
     return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -11,11 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from relay.domain.lives import PageState, Record, ScanState
 from relay.domain.reasons import PageDoubt
 from relay.domain.reply_code import NotAReplyCodeError, ReplyCode, read_code
-from relay.sealing import ContentKey, Context, PrivateKey
-from relay.store.letters import read_body
+from relay.sealing import ContentKey, Context, PrivateKey, SealBrokenError
+from relay.store.letters import is_rendered, read_body
 from relay.store.sealed import load_key
 from relay.store.tables import (
-    batches,
     facilities,
     letters,
     pages,
@@ -29,6 +29,10 @@ from scanner.steps import Reading
 
 CANDIDATES: int = 20
 """Letters that are offered at most."""
+NAMESAKES: int = 1000
+"""Prisoners of one name whose letters are looked at; who searches for less than a name has to say more."""
+HEAP_SHOWN: int = 200
+"""Pages of the heap that are shown; the next ones come when these are decided about."""
 
 
 class NoSuchPageError(LookupError):
@@ -64,6 +68,7 @@ class ReceivedScan:
 
     id: str
     name: str
+    """Empty where it cannot be opened any more."""
     state: ScanState
     reason: str | None
     problem: str | None
@@ -78,7 +83,9 @@ _WAITS = pages.c.state.in_([PageState.UNMATCHED, PageState.HELD])
 
 async def waiting_pages(connection: AsyncConnection) -> list[WaitingPage]:
     """The heap, the oldest first."""
-    rows = await connection.execute(sa.select(pages).where(_WAITS).order_by(pages.c.state_since, pages.c.number))
+    rows = await connection.execute(
+        sa.select(pages).where(_WAITS).order_by(pages.c.state_since, pages.c.number).limit(HEAP_SHOWN)
+    )
     return [WaitingPage(row.id, row.scan_id, row.number, PageDoubt(row.doubt), row.state_since) for row in rows]
 
 
@@ -110,9 +117,9 @@ async def candidates(
         .join(reply_order_letters, reply_order_letters.c.letter_id == letters.c.id)
         .join(prisoners, prisoners.c.id == letters.c.prisoner_id)
         .join(facilities, facilities.c.id == prisoners.c.facility_id)
-        .join(batches, batches.c.id == letters.c.batch_id)
-        .where(letters.c.state.in_(SENT))
+        .where(letters.c.state.in_(SENT), is_rendered())
         .order_by(letters.c.created_at.desc())
+        .limit(CANDIDATES)
     )
     if search:
         try:
@@ -120,14 +127,9 @@ async def candidates(
         except NotAReplyCodeError:
             codes = ()
     if codes:
-        rows = (await connection.execute(query.where(reply_order_letters.c.code.in_(codes)))).all()
-    elif search:
-        # Names are compared here: the lower() of SQLite knows ASCII only.
-        words = search.casefold().split()
-        everything = await connection.execute(query)
-        rows = [row for row in everything if all(word in row.prisoner.casefold() for word in words)]
+        query = query.where(reply_order_letters.c.code.in_(codes))
     else:
-        rows = []
+        query = query.where(letters.c.prisoner_id.in_(await _named(connection, search.casefold().split())))
     return [
         Candidate(
             row.id,
@@ -137,30 +139,43 @@ async def candidates(
             (await read_body(connection, row.id, office)).printed_name,
             row.created_at,
         )
-        for row in rows[:CANDIDATES]
+        for row in (await connection.execute(query)).all()
     ]
 
 
+async def _named(connection: AsyncConnection, words: list[str]) -> list[str]:
+    """The prisoners whose name has all these words; none for no words."""
+    if not words:
+        return []
+    # Names are compared here: the lower() of SQLite knows ASCII only.
+    everyone = await connection.execute(sa.select(prisoners.c.id, prisoners.c.name))
+    return [row.id for row in everyone if all(word in row.name.casefold() for word in words)][:NAMESAKES]
+
+
 async def received(connection: AsyncConnection, office: PrivateKey, limit: int = 30) -> list[ReceivedScan]:
-    """The files that came last, newest first."""
+    """The files that came last, first those that are being read or have a problem, each newest first."""
+    reply_error = (
+        sa.select(sa.func.max(replies.c.last_error))
+        .where(replies.c.scan_id == scans.c.id, replies.c.set_aside_at.is_not(None))
+        .scalar_subquery()
+    )
     count = sa.select(sa.func.count()).where(pages.c.scan_id == scans.c.id)
     rows = await connection.execute(
         sa.select(
             scans,
             count.where(pages.c.state == PageState.PLACED).scalar_subquery().label("placed"),
             count.where(_WAITS).scalar_subquery().label("waiting"),
-            sa.select(sa.func.max(replies.c.last_error))
-            .where(replies.c.scan_id == scans.c.id, replies.c.set_aside_at.is_not(None))
-            .scalar_subquery()
-            .label("reply_error"),
+            reply_error.label("reply_error"),
         )
-        .order_by(scans.c.created_at.desc())
+        .order_by(
+            sa.or_(scans.c.state == ScanState.RECEIVED, reply_error.is_not(None)).desc(), scans.c.created_at.desc()
+        )
         .limit(limit)
     )
     return [
         ReceivedScan(
             row.id,
-            (await load_key(connection, Context(Record.SCAN, row.id), office)).decrypt(row.name, "name").decode(),
+            await _name(connection, row, office),
             ScanState(row.state),
             row.reason,
             row.last_error if row.set_aside_at else row.reply_error,
@@ -170,3 +185,11 @@ async def received(connection: AsyncConnection, office: PrivateKey, limit: int =
         )
         for row in rows.all()
     ]
+
+
+async def _name(connection: AsyncConnection, scan: sa.Row[Any], office: PrivateKey) -> str:
+    # One file whose key is gone hides no other one.
+    try:
+        return (await load_key(connection, Context(Record.SCAN, scan.id), office)).decrypt(scan.name, "name").decode()
+    except SealBrokenError:
+        return ""

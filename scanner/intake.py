@@ -24,6 +24,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
+import structlog
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -44,6 +45,7 @@ from scanner.limits import (
     TooManyPagesError,
 )
 
+LOG: Final = structlog.get_logger()
 MAX_EDGE: Final = 20_000
 """Pixels of one edge that are believed of the child."""
 MAX_PIXELS: Final = 40_000_000
@@ -115,27 +117,44 @@ async def pages(path: Path, into: Path, limits: Limits) -> AsyncGenerator[PageFi
     finally:
         with suppress(ProcessLookupError):
             child.kill()
+        # asyncio sees the end of a process only when its pipes are at their end, and stops reading a full one: what
+        # the child had written ahead, at most twice the limit of the reader and a pipe, is read away.
+        assert child.stdout is not None
+        await child.stdout.read()
         await child.wait()
 
 
-@cache
 def sandbox_available() -> bool:
-    """Whether bubblewrap can confine the child here; without it only the limits hold. Tried once, by running it."""
+    """Whether bubblewrap can confine the child here; without it only the limits hold. Tried by running it.
+
+    The answer is kept. Where it could not even be tried, it is tried again the next time.
+    """
     try:
-        tried = subprocess.run(  # noqa: S603 - our own words only
-            [*_sandbox(), sys.executable, "-c", "import scanner.limits"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            env=_environment(),
-            timeout=_START_SECONDS,
-            check=False,
-        )
+        return _sandbox_runs()
     except (OSError, subprocess.TimeoutExpired):
         return False
-    return tried.returncode == 0
 
 
 # --- the child
+
+
+@cache
+def _sandbox_runs() -> bool:
+    tried = subprocess.run(  # noqa: S603 - our own words only
+        [*_sandbox(), sys.executable, "-c", "import scanner.limits"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env=_environment(),
+        timeout=_START_SECONDS,
+        check=False,
+    )
+    return tried.returncode == 0
+
+
+@cache
+def _say_sandbox_is_missing() -> None:
+    # Once in the life of a process: every file would say the same.
+    LOG.warning("sandbox_missing")
 
 
 def _sandbox() -> list[str]:
@@ -169,6 +188,8 @@ async def _start(path: Path, limits: Limits) -> Process:
     command = [sys.executable, "-m", "scanner.child", json.dumps(asdict(limits))]
     if await asyncio.to_thread(sandbox_available):
         command = _sandbox() + command
+    else:
+        _say_sandbox_is_missing()
     with path.open("rb") as file:
         return await asyncio.create_subprocess_exec(
             *command, stdin=file, stdout=PIPE, stderr=DEVNULL, env=_environment(), cwd="/", limit=1 << 20

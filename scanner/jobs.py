@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
+import shutil
 import tempfile
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +36,8 @@ AT_ONCE: Final = len(os.sched_getaffinity(0))
 """Pages of one file that are recognised at a time."""
 MEMORY_FOLDER: Final = Path("/dev/shm")  # noqa: S108 - private folders are made in it
 """Where opened content lies while it is worked on: in memory, so that no disk keeps it."""
+OPENED: Final = "relay-opened-"
+"""How the names of the folders with opened content begin."""
 
 
 def limits(settings: Settings) -> Limits:
@@ -67,43 +72,83 @@ async def _split(store: Store, settings: Settings, owner: str, office: PrivateKe
     async with store.database.reading() as connection:
         key = await load_key(connection, context, office)
         original = await find_blob(connection, context, steps.ORIGINAL)
-    memory = MEMORY_FOLDER if os.access(MEMORY_FOLDER, os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="relay-", dir=memory) as folder:
-        path = Path(folder) / steps.ORIGINAL
+    put: list[str] = []
+    with _opened_folder() as folder:
+        path = folder / steps.ORIGINAL
         with path.open("wb") as file:
             async for chunk in store.blobs.get(original, key):
                 file.write(chunk)
         read: list[asyncio.Task[steps.ReadPage]] = []
         at_once = asyncio.Semaphore(AT_ONCE)
-        try:
-            async with aclosing(pages(path, Path(folder), limits(settings))) as found:
+        async with store.blobs.dropped_on_failure(put), _ended(read):
+            async with aclosing(pages(path, folder, limits(settings))) as found:
                 async for page in found:
                     await at_once.acquire()
-                    task = asyncio.create_task(_read(store, key, page))
+                    task = asyncio.create_task(_read(store, key, page, put))
                     task.add_done_callback(lambda _: at_once.release())
                     read.append(task)
             done = await asyncio.gather(*read)
-        finally:
-            for task in read:
-                task.cancel()
-            await asyncio.gather(*read, return_exceptions=True)
     await steps.split(store, scan_id, owner, key, done)
 
 
-async def _read(store: Store, key: ContentKey, page: PageFile) -> steps.ReadPage:
-    codes = await read_printed_code(page)
-    languages: tuple[str, ...] = ()
-    if codes.agreed is not None:
-        async with store.database.reading() as connection:
-            languages = await languages_of(connection, codes.agreed.code)
-    tried = dict.fromkeys((*languages, "en") if languages else USUAL_LANGUAGES)
-    recognised = await recognise(page.pgm, "+".join(LANGUAGES[language] for language in tried), page.dpi)
-    if recognised.failure is not None:
-        LOG.warning("page_not_recognised", reason=recognised.failure)
-    picture = await store.blobs.put_bytes(page.jpeg.read_bytes(), key)
-    text = await store.blobs.put_bytes(recognised.text_pdf, key) if recognised.text_pdf else None
-    page.pgm.unlink()
-    page.jpeg.unlink()
+@contextmanager
+def _opened_folder() -> Iterator[Path]:
+    """A private folder for opened content. A lock on it shows that the process lives; see `remove_left_behind`."""
+    memory = MEMORY_FOLDER if os.access(MEMORY_FOLDER, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix=OPENED, dir=memory) as folder, _locked(Path(folder), fcntl.LOCK_SH):
+        yield Path(folder)
+
+
+def remove_left_behind() -> None:
+    """Remove the folders with opened content of processes that were killed; each process calls it when it starts."""
+    for parent in {MEMORY_FOLDER, Path(tempfile.gettempdir())}:
+        for folder in parent.glob(f"{OPENED}*"):
+            # Its process lives, or it belongs to another user, or somebody else is removing it.
+            with suppress(OSError), _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                shutil.rmtree(folder)
+                LOG.warning("opened_content_removed")
+
+
+@contextmanager
+def _locked(folder: Path, how: int) -> Iterator[None]:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(handle, how)
+        yield
+    finally:
+        os.close(handle)
+
+
+@asynccontextmanager
+async def _ended(tasks: list[asyncio.Task[steps.ReadPage]]) -> AsyncIterator[None]:
+    """No task of the list runs after the block."""
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _read(store: Store, key: ContentKey, page: PageFile, put: list[str]) -> steps.ReadPage:
+    """Read a page and store what is kept of it; the ids of the new blobs go to `put` as well. Its files are removed."""
+    try:
+        codes = await read_printed_code(page)
+        languages: tuple[str, ...] = ()
+        if codes.agreed is not None:
+            async with store.database.reading() as connection:
+                languages = await languages_of(connection, codes.agreed.code)
+        tried = dict.fromkeys((*languages, "en") if languages else USUAL_LANGUAGES)
+        recognised = await recognise(page.pgm, "+".join(LANGUAGES[language] for language in tried), page.dpi)
+        if recognised.failure is not None:
+            LOG.warning("page_not_recognised", reason=recognised.failure)
+        picture = await store.blobs.put_bytes(page.jpeg.read_bytes(), key)
+        put.append(picture)
+        text = await store.blobs.put_bytes(recognised.text_pdf, key) if recognised.text_pdf else None
+        put += [text] if text else []
+    finally:
+        page.pgm.unlink()
+        page.jpeg.unlink()
     side = codes.agreed.side if codes.agreed else None
     lines = transcript(recognised.words, page.geometry, side)
     return steps.ReadPage(page.number, codes, lines, picture, text)

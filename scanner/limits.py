@@ -53,6 +53,8 @@ REASONS: Final[dict[Reason, str]] = {
     Reason.RAN_OUT_OF_MEMORY: _("Reading this file needed too much memory. Scan with 300 dpi."),
 }
 """The sentence for each reason; those of limits name it as {limit}."""
+GOES_AGAIN: Final = (Reason.TOOK_TOO_LONG, Reason.RAN_OUT_OF_MEMORY)
+"""Reasons that may lie in what the machine did meanwhile: a person may let such a file be read again."""
 
 
 class ScanRefusedError(Exception):

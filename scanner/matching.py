@@ -22,7 +22,15 @@ SENT: Final = frozenset(
         LetterState.HELD,
     }
 )
-"""States in which the reply sheet of a letter can be out there; approved, because marking a batch may be forgotten."""
+"""States in which the reply sheet of a letter can be out there, once its pages are rendered.
+
+Approved and held ones too: marking a batch may be forgotten, and a letter may be stopped after it was printed.
+"""
+
+
+def answerable(state: LetterState, *, rendered: bool) -> bool:
+    """Whether a page can be the answer to a letter in this state."""
+    return rendered and state in SENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +63,7 @@ def placing(codes: PageCodes, ordered: Sequence[Ordered], *, seen: bool) -> Plac
     order = ordered[0]
     if code.sheet is not None and code.sheet > order.sheets:
         return Placing(PageState.HELD, doubt=PageDoubt.CONTRADICTION)
-    if order.letter_state not in SENT:
+    if not answerable(order.letter_state, rendered=order.rendered):
         return Placing(PageState.HELD, doubt=PageDoubt.LETTER_NOT_SENT)
     if seen:
         return Placing(PageState.HELD, doubt=PageDoubt.DUPLICATE)

@@ -10,11 +10,12 @@ from aiohttp import BodyPartReader, web
 from relay.domain.lives import Actor, Who
 from relay.domain.reasons import PAGE_DOUBTS
 from relay.store.sealed import find_blob
+from relay.store.transitions import NotThereError
 from relay.web.keys import OFFICE_KEY, SETTINGS, STORE, VOLUNTEER
 from relay.web.site import fields_of, path_to, render, words
 from scanner import heap, steps
 from scanner.jobs import limits
-from scanner.limits import REASONS, Reason, limit_of
+from scanner.limits import GOES_AGAIN, REASONS, Reason, limit_of
 
 ROUTES: Final = web.RouteTableDef()
 FILES_AT_ONCE: Final = 50
@@ -50,6 +51,7 @@ async def _overview(request: web.Request, status: int = 200, complaint: str | No
         waiting=waiting,
         doubts=PAGE_DOUBTS,
         reasons=reasons,
+        goes_again=GOES_AGAIN,
         complaint=complaint,
     )
 
@@ -90,6 +92,16 @@ async def _limited(part: BodyPartReader, most: int) -> AsyncIterator[bytes]:
         if size > most:
             raise FileTooLargeError
         yield chunk
+
+
+@ROUTES.post("/{language}/scan/{scan}/again", name="scan_again")
+async def try_again(request: web.Request) -> web.Response:
+    """Let a file be read again, or its replies be assembled again, that were set aside."""
+    try:
+        await steps.try_again(request.config_dict[STORE], request.match_info["scan"], request[VOLUNTEER].id)
+    except NotThereError:
+        raise web.HTTPNotFound from None
+    raise web.HTTPSeeOther(path_to(request, "scans"))
 
 
 @ROUTES.get("/{language}/scan/page/{page}", name="page")

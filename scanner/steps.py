@@ -18,22 +18,17 @@ from relay.domain.reply_code import ReplyCode
 from relay.sealing import ContentKey, Context, PrivateKey, PublicKey
 from relay.store import leases
 from relay.store.database import alone, new_id
-from relay.store.letters import ordered_by
+from relay.store.letters import is_rendered, ordered_by
 from relay.store.sealed import Store, load_key, name_blob, save_key
 from relay.store.tables import conversations, inboxes, letters, pages, replies, scans
-from relay.store.transitions import begin, move
+from relay.store.transitions import NotThereError, begin, move
 from relay.store.work import ChangedMeanwhileError
 from scanner.codes import PageCodes
-from scanner.limits import Reason
-from scanner.matching import SENT, placing
+from scanner.limits import GOES_AGAIN, Reason
+from scanner.matching import answerable, placing
 
 ORIGINAL: Final = "original"
 REPLY_PDF: Final = "reply.pdf"
-UNREADABLE_LEASE: Final = "the lease on this scan is over"
-
-
-class LeaseLostError(Exception):
-    """The worker does not hold this record any more."""
 
 
 class PageNotOpenError(Exception):
@@ -80,7 +75,7 @@ async def take_in(store: Store, data: AsyncIterator[bytes], name: str, by: Actor
 
     blob_id = await store.blobs.put(hashed(), key)
     now = store.database.clock()
-    async with store.database.writing() as connection:
+    async with store.database.writing() as connection, store.blobs.dropped_on_failure([blob_id]):
         await alone(connection, digest.hexdigest())
         known: str | None = (
             await connection.execute(sa.select(scans.c.id).where(scans.c.sha256 == digest.hexdigest()))
@@ -95,7 +90,7 @@ async def take_in(store: Store, data: AsyncIterator[bytes], name: str, by: Actor
                 id=scan_id,
                 sha256=digest.hexdigest(),
                 created_at=now,
-                name=key.encrypt(name.encode(), "name"),
+                name=key.encrypt(name.encode(errors="replace"), "name"),  # a name on a disk may be no Unicode
             )
             await save_key(connection, key, [store.office])
             await name_blob(connection, key.context, ORIGINAL, blob_id)
@@ -127,12 +122,18 @@ class ReadPage:
     text: str | None
     """Id of the blob with the text layer."""
 
+    @property
+    def blobs(self) -> list[str]:
+        """Ids of all its blobs."""
+        return [self.picture, *([self.text] if self.text else [])]
+
 
 async def split(store: Store, scan_id: str, owner: str, key: ContentKey, read: Sequence[ReadPage]) -> None:
     """Note the pages of a scan and place each: in a reply, or before a person. Raises LeaseLostError."""
     now = store.database.clock()
-    async with store.database.writing() as connection:
-        await _check_lease(connection, store, scan_id, owner)
+    blobs = [blob_id for page in read for blob_id in page.blobs]
+    async with store.database.writing() as connection, store.blobs.dropped_on_failure(blobs):
+        await leases.check(connection, scans, scan_id, owner, store.database.clock())
         await move(connection, Record.SCAN, scan_id, ScanState.SPLIT, by=WORKER, at=now)
         # The same page in two files that are split at the same moment has to be seen by one of them.
         for code in sorted({page.codes.agreed.code for page in read if page.codes.agreed}):
@@ -144,15 +145,25 @@ async def split(store: Store, scan_id: str, owner: str, key: ContentKey, read: S
 async def reject(store: Store, scan_id: str, owner: str, reason: Reason) -> None:
     """Note that a file is no scan; the original is kept. Raises LeaseLostError."""
     async with store.database.writing() as connection:
-        await _check_lease(connection, store, scan_id, owner)
+        await leases.check(connection, scans, scan_id, owner, store.database.clock())
         now = store.database.clock()
         await move(connection, Record.SCAN, scan_id, ScanState.REJECTED, by=WORKER, at=now, reason=reason)
 
 
-async def _check_lease(connection: AsyncConnection, store: Store, scan_id: str, owner: str) -> None:
-    held = leases.held_by(scans, scan_id, owner, store.database.clock())
-    if (await connection.execute(sa.select(scans.c.id).where(held).with_for_update())).one_or_none() is None:
-        raise LeaseLostError(UNREADABLE_LEASE)
+async def try_again(store: Store, scan_id: str, volunteer_id: str) -> None:
+    """Read a file again that was set aside or went over a limit, and assemble its replies that were set aside.
+
+    Raises NotThereError.
+    """
+    async with store.database.writing() as connection:
+        row = (await connection.execute(sa.select(scans).where(scans.c.id == scan_id).with_for_update())).one_or_none()
+        if row is None:
+            raise NotThereError
+        if row.state == ScanState.REJECTED and row.reason in GOES_AGAIN:
+            by, now = Actor(Who.VOLUNTEER, volunteer_id), store.database.clock()
+            await move(connection, Record.SCAN, scan_id, ScanState.RECEIVED, by=by, at=now)
+        await leases.try_again(connection, scans, scans.c.id == scan_id)
+        await leases.try_again(connection, replies, replies.c.scan_id == scan_id)
 
 
 async def _place_by_code(
@@ -220,10 +231,14 @@ async def place_by_hand(store: Store, page_id: str, letter_id: str, volunteer_id
     async with store.database.writing() as connection:
         scan_id = await _waits_for_person(connection, page_id)
         # Whoever releases a reply holds its letter: so no page gets into one that is just being released.
-        state = (
-            await connection.execute(sa.select(letters.c.state).where(letters.c.id == letter_id).with_for_update())
-        ).scalar_one_or_none()
-        if state is None or LetterState(state) not in SENT:
+        letter = (
+            await connection.execute(
+                sa.select(letters.c.state, is_rendered().label("rendered"))
+                .where(letters.c.id == letter_id)
+                .with_for_update()
+            )
+        ).one_or_none()
+        if letter is None or not answerable(LetterState(letter.state), rendered=letter.rendered):
             raise PageNotOpenError
         reply_id = await _open_reply(connection, letter_id, scan_id, by, store)
         now = store.database.clock()
@@ -310,12 +325,14 @@ async def release(store: Store, reply: OpenReply, pdf: bytes, pictures: Sequence
     """
     context = Context(Record.REPLY, reply.id)
     key = ContentKey.new(context)
-    blobs = {REPLY_PDF: await store.blobs.put_bytes(pdf, key)}
-    for number, picture in enumerate(pictures, start=1):
-        blobs[reply_picture(number)] = await store.blobs.put_bytes(picture, key)
+    blobs: dict[str, str] = {}
+    async with store.blobs.dropped_on_failure(blobs.values()):
+        blobs[REPLY_PDF] = await store.blobs.put_bytes(pdf, key)
+        for number, picture in enumerate(pictures, start=1):
+            blobs[reply_picture(number)] = await store.blobs.put_bytes(picture, key)
     transcript = Transcript(pages=tuple(page.reading.lines for page in reply.pages))
     now = store.database.clock()
-    async with store.database.writing() as connection:
+    async with store.database.writing() as connection, store.blobs.dropped_on_failure(blobs.values()):
         state = (
             await connection.execute(
                 sa.select(letters.c.state).where(letters.c.id == reply.letter_id).with_for_update()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -21,8 +22,9 @@ import pytest
 import structlog
 
 from relay import cli
+from relay.app import opened
 from relay.cli import Exit
-from relay.config import ConfigError
+from relay.config import ConfigError, Installation
 from relay.domain.directory import COLUMNS
 from relay.installing import example, install
 from relay.store import database
@@ -60,12 +62,19 @@ def process(*arguments: str | Path, **environment: str) -> Done:
     return Done(done.returncode, done.stdout, done.stderr)
 
 
+async def _finish(made: Installation) -> None:
+    async with opened(made, new=True):
+        pass
+
+
 class Relay:
     """An installation, and its command line in this process."""
 
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder, self._capsys, self._monkeypatch = folder, capsys, monkeypatch
-        self.config = install(folder).config
+        made = install(folder)
+        asyncio.run(_finish(made))
+        self.config = made.config
 
     def __call__(self, *arguments: str | Path) -> Done:
         self._monkeypatch.setattr(sys, "argv", ["relay", "--config", str(self.config), *map(str, arguments)])
@@ -138,7 +147,6 @@ def test_process_doctor_without_tesseract(relay: Relay, tmp_path: Path) -> None:
     done = process("--config", relay.config, "doctor", PATH=str(tmp_path / "bin"))
     assert (done.code, done.err) == (Exit.TOOL_MISSING, "")
     said = dict(line.split(": ", 1) for line in done.out.splitlines())
-    assert list(said) == ["tesseract", "fonts", "sandbox", "installation"]
     assert "apt-get install tesseract-ocr " in said["tesseract"]
     assert (said["fonts"], said["installation"]) == ("good", "good")
 
@@ -261,6 +269,15 @@ def test_directory_that_is_none(relay: Relay, tmp_path: Path) -> None:
     assert refused.err.startswith("the file is not UTF-8 text: ")
 
 
+def test_scan_whose_name_is_no_unicode(relay: Relay, tmp_path: Path) -> None:
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    (folder / os.fsdecode(b"\xff.pdf")).write_text("no scan")
+    done = relay("scan", "add", "--json", folder)
+    assert done.code == Exit.REFUSED
+    assert [(said["file"], said["reason"]) for said in done.objects] == [(f"{folder}/\ufffd.pdf", "not_a_scan")]
+
+
 def test_scan_too_large_not_taken(relay: Relay, tmp_path: Path) -> None:
     relay.config.write_text(example().replace("max_megabytes = 200", "max_megabytes = 1"))
     (tmp_path / "large.pdf").write_bytes(bytes(1_000_001))
@@ -328,14 +345,39 @@ def test_key_that_is_not_there(relay: Relay, tmp_path: Path) -> None:
 def test_doctor(relay: Relay) -> None:
     done = relay("doctor")
     said = dict(line.split(": ", 1) for line in done.out.splitlines())
-    assert list(said) == ["tesseract", "fonts", "sandbox", "installation"]
-    assert (done.code, said["tesseract"], said["fonts"], said["installation"]) == (0, "good", "good", "good")
-    shutil.copy(relay.folder / "keys" / "desk.pub", relay.folder / "keys" / "office.pub")
+    checks = ["tesseract", "fonts", "sandbox", "key of the office", "key of the desk", "installation"]
+    assert list(said) == checks
+    assert (done.code, {said[check] for check in checks if check != "sandbox"}) == (0, {"good"})
+
+
+def test_doctor_on_a_host_with_the_desk_alone(relay: Relay) -> None:
+    (relay.folder / "keys" / "office.key").unlink()
     done = relay("doctor")
+    assert done.code == 0
+    assert "key of the office: not on this host" in done.out.splitlines()
+
+
+@pytest.mark.parametrize(("name", "other"), [("office", "desk"), ("desk", "office")])
+def test_keys_that_are_not_one_pair_are_noticed_before_a_letter_is_lost(relay: Relay, name: str, other: str) -> None:
+    keys = relay.folder / "keys"
+    shutil.copy(keys / f"{other}.pub", keys / f"{name}.pub")
+    sentence = f"{keys / name}.key and {name}.pub are not one pair: what is sealed to the one, the other cannot open"
+    for command in ("doctor", "serve"):
+        done = relay(command)
+        assert (done.code, sentence in done.out + done.err) == (Exit.CONFIG, True)
+
+
+def test_database_that_is_not_there_is_not_made_by_mistake(relay: Relay) -> None:
+    (relay.folder / "relay.db").unlink()
+    done = relay("audit", "verify")
     assert done.code == Exit.CONFIG
-    assert done.out.splitlines()[-1] == (
-        "installation: office.key and office.pub are not one pair; what is stored could not be opened"
-    )
+    assert done.err.startswith("there is no database at ")
+    assert not (relay.folder / "relay.db").exists()
+
+
+@pytest.mark.parametrize("login", ["", " anna ", "Anna", "a" * 41])
+def test_login_that_cannot_be(relay: Relay, login: str) -> None:
+    assert relay("volunteer", "add", login).code == Exit.REFUSED
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,13 @@ import asyncio
 import datetime
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import structlog
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from print.rendering import RenderingPool
 from relay import worker
@@ -16,12 +20,13 @@ from relay.config import Settings
 from relay.domain.lives import SENDER, LetterState, MailKind, Record, ScanState
 from relay.sealing import ContentKey, Context, PrivateKey, SealBrokenError
 from relay.store import leases
-from relay.store.audit import verify
+from relay.store.audit import add_checkpoint, verify
 from relay.store.leases import Owner
 from relay.store.letters import letter_context
 from relay.store.sealed import Store, load_key, save_key
 from relay.store.tables import checkpoints, content_keys, conversations, letters, outbox, scans
 from relay.store.transitions import add_mail, begin
+from relay.store.work import work_on_next
 from tests.fakes.clock import FakeClock
 from tests.store.rows import add_record, add_row
 
@@ -119,6 +124,56 @@ async def test_events_chained_once_a_day(store: Store, clock: FakeClock, office_
     async with store.database.reading() as connection:
         found = await verify(connection)
     assert (found.events, found.tail, found.faults) == (3, 0, [])
+
+
+@STORE_ON_SQLITE
+async def test_quiet_house_is_only_looked_at_for_events(
+    store: Store, clock: FakeClock, office_jobs: list[worker.Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[datetime.datetime] = []
+
+    async def chaining(connection: AsyncConnection, at: datetime.datetime) -> None:
+        written.append(at)
+        await add_checkpoint(connection, at)
+
+    monkeypatch.setattr(worker, "add_checkpoint", chaining)
+    await add_letter(store, clock())
+    for days in (0, 1, 2):
+        clock.advance(days=days)
+        await once(office_jobs[-1:])
+    assert len(written) == 1
+    await add_letter(store, clock())
+    await once(office_jobs[-1:])
+    assert len(written) == 2
+
+
+async def test_lease_is_renewed_after_a_renewal_that_failed(
+    store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renewing, renewed, tries = leases.renew, asyncio.Event(), []
+
+    async def failing_first(*arguments: Any, **named: Any) -> bool:
+        tries.append(1)
+        if len(tries) == 1:
+            raise OperationalError("a secret word", {}, Exception())
+        done = await renewing(*arguments, **named)
+        renewed.set()
+        return done
+
+    async def slow(row_id: str) -> None:
+        clock.advance(minutes=1)
+        await asyncio.wait_for(renewed.wait(), 10)
+
+    monkeypatch.setattr(leases, "renew", failing_first)
+    monkeypatch.setattr(asyncio, "sleep", lambda _, sleep=asyncio.sleep: sleep(0.001))
+    async with store.database.writing() as connection:
+        await add_record(connection, Record.SCAN, ScanState.RECEIVED)
+    with structlog.testing.capture_logs() as logged:
+        assert await work_on_next(store.database, scans, owner="worker-test", do=slow)
+    assert [(entry["event"], entry["error"]) for entry in logged] == [("renewal_failed", "OperationalError")]
+    async with store.database.reading() as connection:
+        row = (await connection.execute(sa.select(scans))).one()
+    assert row.lease_until == clock() + leases.LEASE
 
 
 @STORE_ON_SQLITE

@@ -240,6 +240,7 @@ class House:
         name: str = "Mary",
         language: str = "en",
         phrase: str | None = None,
+        nonce: str | None = None,
         sheets: int = 1,
     ) -> Sent:
         """A letter that waits for its confirmation."""
@@ -248,7 +249,7 @@ class House:
             known = await directory.by_slug(connection, person.prisoner.slug)
         assert known is not None
         submission = desk_steps.Submission(
-            nonce=f"form {next(self._numbers)}",
+            nonce=nonce or f"form {next(self._numbers)}",
             phrase=phrase,
             prisoner_id=known.prisoner_id,
             language=language,
@@ -256,7 +257,7 @@ class House:
             body=LetterBody(text=text, printed_name=name, address=address),
             reply_sheets=sheets,
         )
-        letter_id = await desk_steps.submit(self.store, self.relay.desk_key.public, submission)
+        letter_id = await desk_steps.submit(self.store, self.relay.private_key("desk").public, submission)
         return Sent(letter_id, phrase, person)
 
     async def queued(self, person: Entry = ENGLISH, **options: Any) -> Sent:
@@ -272,7 +273,7 @@ class House:
         """The token in the confirmation mail, which the desk has sealed to itself."""
         row = await self.row(tables.outbox, letter_id=letter_id, kind="confirm")
         async with self.store.database.reading() as connection:
-            key = await load_key(connection, Context("mail", row.id), self.relay.desk_key)
+            key = await load_key(connection, Context("mail", row.id), self.relay.private_key("desk"))
         found: str = Confirmation.model_validate_json(key.decrypt(row.body)).token
         return found
 
@@ -365,7 +366,7 @@ class House:
     def sender(self, *, desk: bool = False, **mail: Any) -> Sender:
         """What sends the mails, the desk's or the office's; `mail` are settings of the mail server."""
         settings = self.settings.model_copy(update={"mail": self.settings.mail.model_copy(update=mail)})
-        key = self.relay.desk_key if desk else self.office_key
+        key = self.relay.private_key("desk") if desk else self.office_key
         return Sender(self.store, settings, WORKER_NAME, key, desk=desk)
 
     # looking
@@ -398,6 +399,14 @@ class House:
     def blobs(self) -> list[Path]:
         """The files of the blobs."""
         return sorted(path for path in Path(self.relay.installation.blobs).rglob("*") if path.is_file())
+
+
+async def send_all(sender: Sender) -> int:
+    """Send until nothing is due any more; how many mails were tried."""
+    count = 0
+    while await sender.send_next():
+        count += 1
+    return count
 
 
 async def pieces(data: bytes) -> AsyncIterator[bytes]:

@@ -8,6 +8,7 @@ phrase) is kept in a file, as a browser keeps its tab.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import re
 import time
@@ -225,9 +226,10 @@ class Round:
 
     async def read(self) -> str:
         """Wait until the worker has read the scan."""
+        digest = hashlib.sha256((self._folder / "scan.jpg").read_bytes()).hexdigest()
 
         async def look() -> str | None:
-            scan = await self._row(sa.select(scans))
+            scan = await self._row(sa.select(scans).where(scans.c.sha256 == digest))
             return None if scan.state == ScanState.RECEIVED else str(scan.state)
 
         state = await self._wait("the scan to be read", look)

@@ -79,36 +79,38 @@ class Complaint:
 
 def _complaints(form: LetterForm, request: web.Request) -> list[Complaint]:
     _ = words(request)
-    limit = request.config_dict[SETTINGS].letter.max_characters
-    unprintable = request.config_dict[LETTER_PAGES].unprintable
+    limits, printer = request.config_dict[SETTINGS].letter, request.config_dict[LETTER_PAGES]
     found: list[Complaint] = []
     text = normal_text(form.text)
     if not text.strip():
         found.append(Complaint("text", _("The letter is empty.")))
-    elif len(text) > limit:
-        found.append(
+    elif len(text) > limits.max_characters:
+        sentence = _("The letter has {count} characters; {limit} are possible. Please send it as two letters.")
+        found.append(Complaint("text", sentence.format(count=len(text), limit=limits.max_characters)))
+    elif unprintable := printer.unprintable(text):
+        sentence = _("The character “{character}” ({name}) in line {line}, place {column}, cannot be printed.")
+        found += [
             Complaint(
                 "text",
-                _("The letter has {count} characters; {limit} are possible. Please send it as two letters.").format(
-                    count=len(text), limit=limit
+                sentence.format(
+                    character=character.character if character.character.isprintable() else "\ufffd",
+                    name=character.name,
+                    line=character.line,
+                    column=character.column,
                 ),
             )
-        )
-    for character in unprintable(text)[:UNPRINTABLE_SHOWN]:
-        sentence = _("The character “{character}” ({name}) in line {line}, place {column}, cannot be printed.").format(
-            character=character.character if character.character.isprintable() else "\ufffd",
-            name=character.name,
-            line=character.line,
-            column=character.column,
-        )
-        found.append(Complaint("text", sentence))
+            for character in unprintable[:UNPRINTABLE_SHOWN]
+        ]
+    elif (pages := printer.page_count(text)) > limits.max_pages:
+        sentence = _("The letter fills {count} pages; {limit} are possible. Please send it as two letters.")
+        found.append(Complaint("text", sentence.format(count=pages, limit=limits.max_pages)))
     if not form.name:
         found.append(Complaint("printed_name", _("Please give a name to be printed. It can be a pseudonym.")))
     elif len(form.name) > PRINTED_NAME_MAX:
         found.append(
             Complaint("printed_name", _("At most {limit} characters fit here.").format(limit=PRINTED_NAME_MAX))
         )
-    elif unprintable(form.name):
+    elif printer.unprintable(form.name):
         found.append(Complaint("printed_name", _("This name has characters that cannot be printed.")))
     if form.address.strip():
         try:
@@ -121,7 +123,7 @@ def _complaints(form: LetterForm, request: web.Request) -> list[Complaint]:
 
 
 async def _form(request: web.Request) -> tuple[LetterForm, str]:
-    fields = await fields_of(request)
+    fields = await fields_of(request, with_nul=True)
     if fields.get("wants") not in tuple(Wants):
         fields.pop("wants", None)
     return LetterForm.model_validate(fields), fields.get("action", "")
@@ -244,7 +246,7 @@ async def ask_phrase(request: web.Request) -> web.Response:
 async def confirm_phrase(request: web.Request) -> web.Response:
     """Confirm the letters of a claim phrase, and open its inbox."""
     _ = words(request)
-    phrase = (await fields_of(request)).get("phrase", "")
+    phrase = (await fields_of(request, with_nul=True)).get("phrase", "")
     per_hour = request.config_dict[SETTINGS].letter.confirmations_without_mail_per_hour
     try:
         secret = await steps.confirm_by_phrase(request.config_dict[STORE], phrase, per_hour)
@@ -260,7 +262,7 @@ async def confirm_phrase(request: web.Request) -> web.Response:
 @ROUTES.post("/{language}/inbox", name="open_inbox")
 async def open_inbox(request: web.Request) -> web.Response:
     """Open an inbox by its claim phrase."""
-    secret = InboxSecret.from_phrase((await fields_of(request)).get("phrase", ""))
+    secret = InboxSecret.from_phrase((await fields_of(request, with_nul=True)).get("phrase", ""))
     try:
         async with request.config_dict[STORE].database.reading() as connection:
             await read_inbox(connection, secret)

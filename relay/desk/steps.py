@@ -238,5 +238,14 @@ async def withdraw(store: Store, letter_id: str) -> None:
         if letter.state not in WITHDRAWABLE or batch_state not in {None, BatchState.OPEN}:
             raise TooLateToWithdrawError
         now = store.database.clock()
-        await move(connection, Record.LETTER, letter_id, LetterState.WITHDRAWN, by=SENDER, at=now, batch_id=None)
+        await move(
+            connection,
+            Record.LETTER,
+            letter_id,
+            LetterState.WITHDRAWN,
+            by=SENDER,
+            at=now,
+            batch_id=None,
+            submission_hash=token_hash(letter_id),  # the same form sent again is a letter again
+        )
         await drop_confirmations(connection, letter_id, now)

@@ -66,9 +66,12 @@ class AddressRefusedError(ValueError):
 def normal_address(text: str) -> str:
     """A mail address in its normal form. The domain is not looked up. Raises AddressRefusedError."""
     try:
-        return validate_email(text.strip(), check_deliverability=False).normalized
+        address = validate_email(text.strip(), check_deliverability=False, strict=True).normalized
     except EmailNotValidError as error:
         raise AddressRefusedError(str(error)) from None
+    if "=?" in address:
+        raise AddressRefusedError("mail programs would take this for an encoded word")
+    return address
 
 
 _BREAKS: Final = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]")

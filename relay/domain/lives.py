@@ -101,6 +101,15 @@ class MailKind(StrEnum):
     REPLY = "reply"
 
 
+class MailState(StrEnum):
+    """Where a mail in the outbox is. Dropped means: it was not needed any more."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    GAVE_UP = "gave_up"
+    DROPPED = "dropped"
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
     """Who did something; `id` names the volunteer."""
@@ -154,6 +163,8 @@ def _table() -> dict[tuple[Record, State | None, State], Transition]:
         (Record.SCAN, None, scan.RECEIVED, volunteer | worker, None),
         (Record.SCAN, scan.RECEIVED, scan.SPLIT, worker, None),
         (Record.SCAN, scan.RECEIVED, scan.REJECTED, worker, None),
+        # The machine may have more memory or time by now.
+        (Record.SCAN, scan.REJECTED, scan.RECEIVED, volunteer, None),
         (Record.PAGE, None, page.WAITING, worker, None),
         *((Record.PAGE, page.WAITING, state, worker, None) for state in (page.PLACED, page.UNMATCHED, page.HELD)),
         *((Record.PAGE, state, page.PLACED, volunteer, None) for state in (page.UNMATCHED, page.HELD)),

@@ -13,5 +13,8 @@ class LetterPages(Protocol):
     def unprintable(self, text: str) -> list[Unprintable]:
         """The characters of the text that cannot be printed, in their order."""
 
+    def page_count(self, text: str) -> int:
+        """How many letter pages the text fills, without the reply sheets."""
+
     async def preview(self, letter: LetterToPrint) -> list[bytes]:
         """The pages of the letter and its reply sheets as PNG pictures."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
+from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import Any, Final
 
@@ -14,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.config import Settings
 from relay.domain.letters import Transcript, Wants
-from relay.domain.lives import MailKind, Record
+from relay.domain.lives import MailKind, MailState, Record
 from relay.domain.reasons import REFUSALS, Refusal
 from relay.mail import compose
 from relay.sealing import Context, PrivateKey
@@ -24,10 +26,10 @@ from relay.store.sealed import Store, find_blob, load_key, shred
 from relay.store.tables import content_keys, letters, outbox, prisoners, replies
 
 LOG: Final = structlog.get_logger()
-AT_ONCE: Final = 10
-"""Mails that are claimed together."""
-SECONDS: Final = 60
-"""How long the mail server may take for one answer."""
+SECONDS: Final = leases.LEASE.total_seconds() * 0.75
+"""How long one mail may take as a whole: nobody else may begin to send it meanwhile."""
+LARGEST_MAIL: Final = 10_000_000
+"""Bytes of a mail with its attachment. Postfix takes 10 240 000 unless told otherwise; many servers take no more."""
 
 
 class _DestroyedError(Exception):
@@ -41,52 +43,50 @@ class Sender:
         """Take the desk's private key with `desk`, else the office's."""
         self._store, self._settings, self._owner, self._key, self._desk = store, settings, owner, key, desk
 
-    async def send_due(self) -> int:
-        """Send what is due, one after the other. Returns how many were tried."""
+    async def send_next(self) -> bool:
+        """Send the oldest mail that is due. False where there is none."""
         ours = outbox.c.kind == MailKind.CONFIRM if self._desk else outbox.c.kind != MailKind.CONFIRM
         async with self._store.database.writing() as connection:
             rows = await leases.claim(
                 connection,
                 outbox,
-                outbox.c.state == "waiting",
+                outbox.c.state == MailState.WAITING,
                 ours,
                 owner=self._owner,
                 now=self._store.database.clock(),
                 order_by=outbox.c.created_at,
-                limit=AT_ONCE,
             )
-        for row in sorted(rows, key=lambda row: row.created_at):
+        for row in rows:
             await self._send(row)
-        return len(rows)
+        return bool(rows)
 
     async def _send(self, row: sa.Row[*tuple[Any, ...]]) -> None:
-        async with self._store.database.writing() as connection:
-            # A slow server may have held up the mails before this one so long that somebody else sends it now.
-            if not await leases.renew(connection, outbox, row.id, owner=self._owner, now=self._store.database.clock()):
-                return
         mail = self._settings.mail
+        if row.attempts >= mail.attempts:  # the last tries killed their workers, who could not give it up any more
+            await self._end(row, MailState.GAVE_UP, row.last_error)
+            return
         try:
-            message = await self._compose(row)
-            await aiosmtplib.send(
-                message,
-                hostname=mail.host,
-                port=mail.port,
-                username=mail.username or None,
-                password=mail.password or None,
-                use_tls=mail.tls == "tls",
-                start_tls=mail.tls == "starttls",
-                timeout=SECONDS,
-            )
+            async with asyncio.timeout(SECONDS):
+                message = await self._compose(row)
+                await aiosmtplib.send(
+                    message,
+                    hostname=mail.host,
+                    port=mail.port,
+                    username=mail.username or None,
+                    password=mail.password or None,
+                    use_tls=mail.tls == "tls",
+                    start_tls=mail.tls == "starttls",
+                )
         except _DestroyedError:
-            await self._end(row, "dropped")
+            await self._end(row, MailState.DROPPED)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one mail, the others go on
             await self._failed(row, error)
         else:
-            await self._end(row, "sent")
+            await self._end(row, MailState.SENT)
 
-    async def _end(self, row: sa.Row[*tuple[Any, ...]], state: str) -> None:
+    async def _end(self, row: sa.Row[*tuple[Any, ...]], state: MailState, last_error: str | None = None) -> None:
         async with self._store.database.writing() as connection:
-            await _finish(connection, row.id, state, self._store.database.clock())
+            await _finish(connection, row.id, state, self._store.database.clock(), last_error)
         await self._forget()
 
     async def _forget(self) -> None:
@@ -105,7 +105,7 @@ class Sender:
                 connection, outbox, row.id, owner=self._owner, error=told, now=now, attempts=attempts
             )
             if given_up:
-                await _finish(connection, row.id, "gave_up", now, last_error=told)
+                await _finish(connection, row.id, MailState.GAVE_UP, now, told)
         if given_up:
             await self._forget()
 
@@ -143,7 +143,10 @@ class Sender:
             blob_id = await find_blob(connection, context, "reply.pdf")
         transcript = Transcript.model_validate_json(reply_key.decrypt(sealed))
         pdf = await self._store.blobs.get_bytes(blob_id, reply_key)
-        return compose.reply(envelope, Wants(letter.wants), letter.name, link, transcript, pdf)
+        message = compose.reply(envelope, Wants(letter.wants), letter.name, link, transcript, pdf)
+        if len(message.as_bytes()) > LARGEST_MAIL:
+            return compose.notice(envelope, MailKind.REPLY, letter.name, link)
+        return message
 
     def _envelope(self, row: sa.Row[*tuple[Any, ...]], address: str, language: str) -> compose.Envelope:
         # Every server takes a domain of other letters in its ASCII form; only some take such a name before the @.
@@ -161,14 +164,48 @@ class Sender:
 async def drop_confirmations(connection: AsyncConnection, letter_id: str, at: datetime.datetime) -> None:
     """Drop the confirmations of a letter that were not sent yet: it is confirmed, withdrawn or expired meanwhile."""
     waiting = sa.select(outbox.c.id).where(
-        outbox.c.letter_id == letter_id, outbox.c.kind == MailKind.CONFIRM, outbox.c.state == "waiting"
+        outbox.c.letter_id == letter_id, outbox.c.kind == MailKind.CONFIRM, outbox.c.state == MailState.WAITING
     )
     for mail_id in (await connection.execute(waiting)).scalars().all():
-        await _finish(connection, mail_id, "dropped", at)
+        await _finish(connection, mail_id, MailState.DROPPED, at)
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """Mails that were given up for the same reason."""
+
+    error: str
+    count: int
+    oldest: datetime.datetime
+
+
+# What a confirmation says was erased when it was given up.
+_CAN_GO_AGAIN: Final = sa.and_(outbox.c.state == MailState.GAVE_UP, outbox.c.kind != MailKind.CONFIRM)
+
+
+async def given_up(connection: AsyncConnection) -> list[GivenUp]:
+    """The mails that were given up and can be tried again, by what went wrong."""
+    oldest = sa.func.min(outbox.c.state_since)
+    rows = await connection.execute(
+        sa.select(outbox.c.last_error, sa.func.count().label("mails"), oldest.label("oldest"))
+        .where(_CAN_GO_AGAIN)
+        .group_by(outbox.c.last_error)
+        .order_by(oldest)
+    )
+    return [GivenUp(row.last_error, row.mails, row.oldest) for row in rows]
+
+
+async def try_again(connection: AsyncConnection, error: str, at: datetime.datetime) -> None:
+    """Let the mails wait again that were given up with this error."""
+    await connection.execute(
+        sa.update(outbox)
+        .where(_CAN_GO_AGAIN, outbox.c.last_error == error)
+        .values(state=MailState.WAITING, state_since=at, **leases.FRESH)
+    )
 
 
 async def _finish(
-    connection: AsyncConnection, mail_id: str, state: str, at: datetime.datetime, last_error: str | None = None
+    connection: AsyncConnection, mail_id: str, state: MailState, at: datetime.datetime, last_error: str | None = None
 ) -> None:
     await connection.execute(
         sa.update(outbox)

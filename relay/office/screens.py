@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.directory import Entry, Facility, Prisoner, PrisonerState
 from relay.domain.languages import LANGUAGE_NAMES
-from relay.domain.lives import Actor, BatchState, LetterState, PageState, ReplyState, ScanState, Who
+from relay.domain.lives import Actor, BatchState, LetterState, MailState, PageState, ReplyState, ScanState, Who
+from relay.mail.outbox import given_up, try_again
 from relay.store import directory, volunteers
 from relay.store.tables import batches, letters, outbox, pages, replies, scans
 from relay.web.keys import SETTINGS, STORE, VOLUNTEER
@@ -22,6 +23,8 @@ from relay.web.sessions import COOKIE, set_cookie
 from relay.web.site import fields_of, path_to, render, words
 
 ROUTES: Final = web.RouteTableDef()
+_HASHING: Final = asyncio.Semaphore(2)
+"""Passwords checked at a time: each takes 64 MB and a core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +59,8 @@ _QUEUES: Final = (
         pages,
         (pages.c.state.in_([PageState.UNMATCHED, PageState.HELD]),),
     ),
-    ("home", _("mails not sent yet"), outbox, (outbox.c.state == "waiting",)),
-    ("home", _("mails given up"), outbox, (outbox.c.state == "gave_up",)),
+    ("home", _("mails not sent yet"), outbox, (outbox.c.state == MailState.WAITING,)),
+    ("home", _("mails given up"), outbox, (outbox.c.state == MailState.GAVE_UP,)),
 )
 
 
@@ -79,7 +82,18 @@ async def home(request: web.Request) -> web.Response:
     """What waits, and since when."""
     async with request.config_dict[STORE].database.reading() as connection:
         found = await queues(connection)
-    return render(request, "office/home.html", queues=found, most=max(queue.count for queue in found))
+        mails = await given_up(connection)
+    return render(request, "office/home.html", queues=found, most=max(queue.count for queue in found), given_up=mails)
+
+
+@ROUTES.post("/{language}/mails-again", name="mails_again")
+async def send_again(request: web.Request) -> web.Response:
+    """Let the mails be tried again that were given up for one reason."""
+    store = request.config_dict[STORE]
+    error = (await fields_of(request)).get("error", "")
+    async with store.database.writing() as connection:
+        await try_again(connection, error, store.database.clock())
+    raise web.HTTPSeeOther(path_to(request, "home"))
 
 
 @ROUTES.get("/{language}/log-in", name="log_in")
@@ -98,7 +112,9 @@ async def log_in(request: web.Request) -> web.Response:
     async with store.database.reading() as connection:
         row = await volunteers.find(connection, login)
     known = row.password_hash if row is not None and not row.disabled else None
-    if not await asyncio.to_thread(volunteers.matches, known, password):
+    async with _HASHING:
+        fits = await asyncio.to_thread(volunteers.matches, known, password)
+    if not fits:
         complaint = _("Login and password do not fit.")
         return render(request, "office/log_in.html", 401, complaint=complaint, login=login)
     assert row is not None
@@ -138,7 +154,7 @@ async def show_prisoner(request: web.Request) -> web.Response:
             known = await directory.by_slug(connection, slug)
         if known is None:
             raise web.HTTPNotFound
-        values = known.prisoner.model_dump() | {"facility": known.facility.slug}
+        values = known.prisoner.model_dump() | {"facility": known.facility.slug, "known": known.prisoner.slug}
     return await _prisoner(request, values, {})
 
 
@@ -159,23 +175,25 @@ async def _prisoner(request: web.Request, values: dict[str, Any], wrong: dict[st
 
 @ROUTES.post("/{language}/directory/prisoner", name="prisoner")
 async def save_prisoner(request: web.Request) -> web.Response:
-    """Add a prisoner, or correct the one with this slug."""
+    """Add a prisoner, or correct the one that the form was opened with."""
     _ = words(request)
     store = request.config_dict[STORE]
     values = {name: value.strip() for name, value in (await fields_of(request)).items()}
-    facility_slug = values.pop("facility", "")
+    facility_slug, edited = values.pop("facility", ""), values.pop("known", "")
     wrong: dict[str, str] = {}
     prisoner = None
     try:
-        prisoner = Prisoner.model_validate(values)
+        prisoner = Prisoner.model_validate(values | ({"slug": edited} if edited else {}))
     except ValidationError as error:
         wrong = _wrong(request, error)
     async with store.database.reading() as connection:
         facilities = {facility.slug: facility for facility in await directory.all_facilities(connection)}
+        if prisoner is not None and not edited and await directory.by_slug(connection, prisoner.slug):
+            wrong["slug"] = _("This short name is taken. Add a year or a number.")
     if facility_slug not in facilities:
         wrong["facility"] = _("Please choose a facility.")
     if wrong or prisoner is None:
-        return await _prisoner(request, values | {"facility": facility_slug}, wrong)
+        return await _prisoner(request, values | {"facility": facility_slug, "known": edited}, wrong)
     async with store.database.writing() as connection:
         by = Actor(Who.VOLUNTEER, request[VOLUNTEER].id)
         await directory.save(connection, [Entry(prisoner, facilities[facility_slug])], by=by, at=store.database.clock())
@@ -191,19 +209,30 @@ async def show_facility(request: web.Request) -> web.Response:
             found = [facility for facility in await directory.all_facilities(connection) if facility.slug == slug]
         if not found:
             raise web.HTTPNotFound
-        values = found[0].model_dump()
+        values = found[0].model_dump() | {"known": slug}
     return render(request, "office/facility.html", values=values, wrong={})
 
 
 @ROUTES.post("/{language}/directory/facility", name="facility")
 async def save_facility(request: web.Request) -> web.Response:
-    """Add a facility, or correct the one with this slug."""
+    """Add a facility, or correct the one that the form was opened with."""
+    _ = words(request)
+    database = request.config_dict[STORE].database
     values = {name: value.strip() for name, value in (await fields_of(request)).items()}
+    edited = values.pop("known", "")
+    facility, wrong = None, {}
     try:
-        facility = Facility.model_validate(values | {"country": values.get("country", "").upper()})
+        named = {"country": values.get("country", "").upper()} | ({"slug": edited} if edited else {})
+        facility = Facility.model_validate(values | named)
     except ValidationError as error:
-        return render(request, "office/facility.html", 422, values=values, wrong=_wrong(request, error))
-    async with request.config_dict[STORE].database.writing() as connection:
+        wrong = _wrong(request, error)
+    if facility is not None and not edited:
+        async with database.reading() as connection:
+            if facility.slug in {known.slug for known in await directory.all_facilities(connection)}:
+                wrong["slug"] = _("This short name is taken. Add a year or a number.")
+    if wrong or facility is None:
+        return render(request, "office/facility.html", 422, values=values | {"known": edited}, wrong=wrong)
+    async with database.writing() as connection:
         await directory.save_facility(connection, facility)
     raise web.HTTPSeeOther(path_to(request, "directory"))
 

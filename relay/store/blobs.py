@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -37,7 +38,8 @@ class Blobs:
         await obstore.put_async(self._store, _path(blob_id), key.encrypt_chunks(plain, blob_id))
         if self._folder is not None:
             file = self._folder / _path(blob_id)
-            await asyncio.to_thread(_sync, file, file.parent, self._folder)
+            async with self.dropped_on_failure([blob_id]):
+                await asyncio.to_thread(_sync, file, file.parent, self._folder)
         return blob_id
 
     async def put_bytes(self, plain: bytes, key: ContentKey) -> str:
@@ -56,6 +58,19 @@ class Blobs:
     async def delete(self, blob_id: str) -> None:
         """Delete a blob that no row names."""
         await obstore.delete_async(self._store, _path(blob_id))
+
+    @asynccontextmanager
+    async def dropped_on_failure(self, blob_ids: Collection[str]) -> AsyncIterator[None]:
+        """Delete these blobs where the block fails. The collection may grow in the block.
+
+        The block has to end before a commit that names the blobs: nobody can tell whether a commit that fails was made.
+        """
+        try:
+            yield
+        except BaseException:
+            for blob_id in blob_ids:
+                await self.delete(blob_id)
+            raise
 
     async def get_bytes(self, blob_id: str, key: ContentKey) -> bytes:
         """The plain bytes of a blob. Raises BlobMissingError and SealBrokenError."""

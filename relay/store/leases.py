@@ -9,17 +9,21 @@ from __future__ import annotations
 import datetime
 import fcntl
 import secrets
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from relay.store.database import Database
+from relay.store.tables import batches, outbox, replies, scans
+
 LEASE: Final = datetime.timedelta(minutes=2)
 """How long a lease lasts without renewal."""
-HARD_END: Final = datetime.timedelta(hours=1)
-"""How long a lease lasts with all its renewals."""
+HARD_END: Final = datetime.timedelta(hours=6)
+"""How long a lease lasts with all its renewals. A scan of 1000 pages takes one to two hours on two cores."""
 FIRST_DELAY: Final = datetime.timedelta(seconds=30)
 LONGEST_DELAY: Final = datetime.timedelta(hours=6)
 ATTEMPTS: Final = 5
@@ -27,8 +31,20 @@ ATTEMPTS: Final = 5
 DIED: Final = "the process died"
 """What stands as the error of a row whose worker did not live to write one."""
 
+WORK: Final = (batches, scans, replies, outbox)
+"""The tables whose rows workers claim."""
 FREE: Final[dict[str, Any]] = {"lease_owner": None, "lease_until": None, "lease_ends": None}
 """The columns of a row that nobody holds."""
+FRESH: Final[dict[str, Any]] = {"attempts": 0, "next_try_at": None, "last_error": None, "set_aside_at": None}
+"""The columns of a row that never failed."""
+
+
+class LeaseLostError(Exception):
+    """The lease is over, or was never the owner's: somebody else may have done the work."""
+
+    def __init__(self, table: str, row_id: str) -> None:
+        """Name the row in the message."""
+        super().__init__(f"the lease on {row_id} of {table} is over")
 
 
 async def claim(
@@ -49,10 +65,19 @@ async def claim(
         sa.or_(columns.lease_until.is_(None), columns.lease_until < now),
         sa.or_(columns.next_try_at.is_(None), columns.next_try_at <= now),
     )
-    chosen = sa.select(columns.id).where(free).order_by(order_by).limit(limit).with_for_update(skip_locked=True)
+    # As a CTE it is run once. PostgreSQL may run a plain subquery again for each row of the table, and the rows that it
+    # then skips as locked make room for others, up to all.
+    chosen = (
+        sa.select(columns.id)
+        .where(free)
+        .order_by(order_by)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("chosen")
+    )
     update = (
         sa.update(table)
-        .where(columns.id.in_(chosen))
+        .where(columns.id.in_(sa.select(chosen.c.id)))
         .values(lease_owner=owner, lease_until=now + lease, lease_ends=now + HARD_END)
         .returning(*columns)
     )
@@ -72,6 +97,13 @@ async def renew(
 def held_by(table: sa.Table, row_id: str, owner: str, now: datetime.datetime) -> sa.ColumnElement[bool]:
     """The condition that the owner holds the lease on a row."""
     return sa.and_(table.c.id == row_id, table.c.lease_owner == owner, table.c.lease_until >= now)
+
+
+async def check(connection: AsyncConnection, table: sa.Table, row_id: str, owner: str, now: datetime.datetime) -> None:
+    """Make sure that the owner holds a row, up to the end of the transaction. Raises LeaseLostError."""
+    held = sa.select(table.c.id).where(held_by(table, row_id, owner, now)).with_for_update()
+    if (await connection.execute(held)).one_or_none() is None:
+        raise LeaseLostError(table.name, row_id)
 
 
 async def give_back(connection: AsyncConnection, table: sa.Table, row_id: str, *, owner: str) -> None:
@@ -113,6 +145,11 @@ async def fail(
     return aside
 
 
+async def try_again(connection: AsyncConnection, table: sa.Table, *where: sa.ColumnElement[bool]) -> None:
+    """Make rows that were set aside due, as if they had never failed."""
+    await connection.execute(sa.update(table).where(table.c.set_aside_at.is_not(None), *where).values(**FRESH))
+
+
 class Owner:
     """The name under which a process holds leases. A lock on a file shows that the process lives.
 
@@ -125,13 +162,17 @@ class Owner:
         folder.mkdir(parents=True, exist_ok=True)
         self.name = f"worker-{secrets.token_hex(8)}"
         self._path = folder / self.name
-        self._file = self._path.open("w")
+        # Under its name the file is locked from the start: a burial takes what is not locked for dead.
+        unlocked = folder / f".{self.name}"
+        self._file = unlocked.open("w")
         fcntl.flock(self._file, fcntl.LOCK_EX)
+        unlocked.rename(self._path)
 
-    async def bury_the_dead(
-        self, connection: AsyncConnection, tables: Sequence[sa.Table], now: datetime.datetime
-    ) -> None:
-        """Give back what owners hold whose process is gone. It counts as a failure: a row may be what killed them."""
+    async def bury_the_dead(self, connection: AsyncConnection, now: datetime.datetime) -> None:
+        """Give back what owners hold whose process is gone. It counts as a failure: a row may be what killed them.
+
+        Mails are not set aside by it: who sends them gives them up after some failures.
+        """
         for path in self._path.parent.glob("worker-*"):
             if path == self._path:
                 continue
@@ -140,26 +181,36 @@ class Owner:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     continue
-                for table in tables:
+                for table in WORK:
                     tries = table.c.attempts + 1
-                    await connection.execute(
-                        sa.update(table)
-                        .where(table.c.lease_owner == path.name)
-                        .values(
-                            **FREE,
-                            attempts=tries,
-                            last_error=DIED,
-                            set_aside_at=sa.case((tries >= ATTEMPTS, now), else_=table.c.set_aside_at),
-                        )
-                    )
+                    values = {**FREE, "attempts": tries, "last_error": DIED}
+                    if table is not outbox:
+                        values["set_aside_at"] = sa.case((tries >= ATTEMPTS, now), else_=table.c.set_aside_at)
+                    await connection.execute(sa.update(table).where(table.c.lease_owner == path.name).values(**values))
                 path.unlink(missing_ok=True)
 
-    async def give_back_all(self, connection: AsyncConnection, tables: Sequence[sa.Table]) -> None:
+    async def give_back_all(self, connection: AsyncConnection) -> None:
         """Give back all leases under this name."""
-        for table in tables:
+        for table in WORK:
             await connection.execute(sa.update(table).where(table.c.lease_owner == self.name).values(**FREE))
 
     def close(self) -> None:
         """Give up the name."""
         self._path.unlink(missing_ok=True)
         self._file.close()
+
+
+@asynccontextmanager
+async def owning(database: Database, folder: Path) -> AsyncIterator[str]:
+    """The name of a fresh owner. Begins with the burial of the dead, ends with giving back what it still holds."""
+    owner = Owner(folder)
+    try:
+        async with database.writing() as connection:
+            await owner.bury_the_dead(connection, database.clock())
+        try:
+            yield owner.name
+        finally:
+            async with database.writing() as connection:
+                await owner.give_back_all(connection)
+    finally:
+        owner.close()

@@ -10,12 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.letter_pages import LetterToPrint
 from relay.domain.letters import LetterBody
-from relay.domain.lives import LetterState, Record
+from relay.domain.lives import BatchState, LetterState, Record
 from relay.domain.reply_code import ReplyCode
 from relay.sealing import Context, InboxSecret, PrivateKey
 from relay.store.directory import Known
 from relay.store.sealed import load_key
-from relay.store.tables import conversations, inboxes, letters, prisoners, reply_order_letters, reply_orders
+from relay.store.tables import batches, conversations, inboxes, letters, prisoners, reply_order_letters, reply_orders
 
 
 def letter_context(letter_id: str) -> Context:
@@ -55,17 +55,24 @@ class Ordered:
     letter_id: str
     letter_state: LetterState
     sheets: int
+    rendered: bool
+    """See `is_rendered`."""
+
+
+def is_rendered() -> sa.ColumnElement[bool]:
+    """The condition that the pages of a letter were made; before that nobody can have printed its reply sheets."""
+    return sa.exists().where(batches.c.id == letters.c.batch_id, batches.c.state != BatchState.OPEN)
 
 
 async def ordered_by(connection: AsyncConnection, code: ReplyCode) -> list[Ordered]:
     """The letters that a reply code belongs to; none for a code that was never given out."""
     rows = await connection.execute(
-        sa.select(letters.c.id, letters.c.state, reply_orders.c.sheets)
+        sa.select(letters.c.id, letters.c.state, reply_orders.c.sheets, is_rendered().label("rendered"))
         .join(reply_order_letters, reply_order_letters.c.letter_id == letters.c.id)
         .join(reply_orders, reply_orders.c.code == reply_order_letters.c.code)
         .where(reply_orders.c.code == code)
     )
-    return [Ordered(row.id, LetterState(row.state), row.sheets) for row in rows]
+    return [Ordered(row.id, LetterState(row.state), row.sheets, row.rendered) for row in rows]
 
 
 async def languages_of(connection: AsyncConnection, code: ReplyCode) -> tuple[str, ...]:

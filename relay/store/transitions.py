@@ -10,11 +10,13 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.events import FIRST, Event
+from relay.domain.letters import Wants
 from relay.domain.lives import (
     Actor,
     BatchState,
     LetterState,
     MailKind,
+    MailState,
     PageState,
     Record,
     ReplyState,
@@ -24,7 +26,7 @@ from relay.domain.lives import (
 )
 from relay.store import tables
 from relay.store.database import new_id
-from relay.store.leases import FREE
+from relay.store.leases import FREE, FRESH
 
 TABLES: Final[Mapping[Record, sa.Table]] = {
     Record.LETTER: tables.letters,
@@ -82,7 +84,7 @@ async def move(
     source = STATES[record](row.state)
     step = transition(record, source, target, by.who)
     if "lease_owner" in table.c:
-        values |= {**FREE, "attempts": 0, "next_try_at": None, "last_error": None}
+        values |= FREE | FRESH
     await connection.execute(
         sa.update(table).where(table.c.id == record_id).values(state=target, state_since=at, **values)
     )
@@ -109,7 +111,7 @@ async def add_mail(
     wants = (
         await connection.execute(sa.select(tables.letters.c.wants).where(tables.letters.c.id == letter_id))
     ).scalar_one()
-    if wants == "nothing":
+    if wants == Wants.NOTHING:
         return
     await connection.execute(
         sa.insert(tables.outbox).values(
@@ -119,7 +121,7 @@ async def add_mail(
             reply_id=reply_id,
             message_id=new_id(),
             body=body,
-            state="waiting",
+            state=MailState.WAITING,
             state_since=at,
             created_at=at,
         )

@@ -54,8 +54,11 @@ async def _renewed(database: Database, table: sa.Table, row_id: str, owner: str)
     async def renew() -> None:
         while True:
             await asyncio.sleep(leases.LEASE.total_seconds() / 4)
-            async with database.writing() as connection:
-                await leases.renew(connection, table, row_id, owner=owner, now=database.clock())
+            try:
+                async with database.writing() as connection:
+                    await leases.renew(connection, table, row_id, owner=owner, now=database.clock())
+            except Exception as error:  # noqa: BLE001 - the next renewal may still come in time
+                failed("renewal_failed", error, record=row_id)
 
     renewing = asyncio.create_task(renew())
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from importlib import resources
 from typing import Any, Final
@@ -22,6 +23,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 FORM_BYTES: Final = 1024 * 1024
 """Largest form: a letter of 12,000 characters takes 72 kB where each is written as %D0%90."""
+FORM_SECONDS: Final = 60
+"""How long a form may take to arrive: a letter on the slowest line takes ten."""
 SAFE_METHODS: Final = ("GET", "HEAD")
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
@@ -77,13 +80,31 @@ def words(request: web.Request) -> Callable[[str], str]:
     return catalogue(request[LANGUAGE]).gettext
 
 
-async def fields_of(request: web.Request) -> dict[str, str]:
-    """The fields of a form, without files. Raises HTTPBadRequest for what no browser sends."""
+async def fields_of(request: web.Request, *, with_nul: bool = False) -> dict[str, str]:
+    """The fields of a form, without files. Raises HTTPBadRequest for what no browser sends.
+
+    PostgreSQL takes no NUL; only who looks at every character anyway may ask for them.
+    """
     try:
-        data = await request.post()
+        async with asyncio.timeout(FORM_SECONDS):
+            data = await request.post()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
     except (ValueError, LookupError, BadHttpMessage):  # broken characters or parts, an unknown character set
         raise web.HTTPBadRequest from None
-    return {name: value for name, value in data.items() if isinstance(value, str)}
+    fields = {name: value for name, value in data.items() if isinstance(value, str)}
+    if not all(_is_text(value) and (with_nul or "\0" not in value) for value in fields.values()):
+        raise web.HTTPBadRequest
+    return fields
+
+
+def _is_text(value: str) -> bool:
+    """Whether a value has no lone surrogates, which some character sets of a form smuggle in."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def render(request: web.Request, template: str, status: int = 200, **context: Any) -> web.Response:

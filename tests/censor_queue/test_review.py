@@ -8,10 +8,11 @@ import datetime
 import pytest
 
 from censor_queue import steps
-from censor_queue.steps import REVIEW_LEASE, LeaseLostError
+from censor_queue.steps import REVIEW_LEASE
 from relay.domain.reasons import REFUSALS, Refusal
 from relay.domain.reply_code import grouped
 from relay.store import tables
+from relay.store.leases import LeaseLostError
 from scanner.codes import PageCodes
 from tests.workplaces import ADDRESS, TEXT, Client, House, Screen, both_engines, get, post
 

@@ -6,14 +6,16 @@ import asyncio
 
 import pytest
 import sqlalchemy as sa
+import structlog
 
-from censor_queue.steps import REVIEW_LEASE, LeaseLostError, approve, claim_next, refuse
+from censor_queue.steps import REVIEW_LEASE, UNOPENED_PAUSE, approve, claim_next, refuse
 from relay.domain.directory import Entry, PrisonerState
 from relay.domain.languages import LANGUAGES
 from relay.domain.lives import WORKER
 from relay.domain.reasons import REFUSALS, Refusal
 from relay.locale import catalogue
 from relay.store import directory, tables
+from relay.store.leases import LeaseLostError
 from tests.workplaces import ADDRESS, ENGLISH, RUSSIAN, Client, House, both_engines, get, post
 
 NOT_YOURS = "This letter was not yours any more: the time was over. Nothing was decided; here is the next one."
@@ -112,6 +114,40 @@ async def test_claim_that_ran_out_begins_anew(house: House) -> None:
     assert (letter.id, letter.held_until) == (sent.id, house.clock() + REVIEW_LEASE)
     await approve(house.store, sent.id, anna)
     assert await house.state(sent) == "approved"
+
+
+# --- letters that cannot be opened
+
+
+@both_engines
+async def test_letter_that_cannot_be_opened_makes_way_and_comes_back(house: House) -> None:
+    broken = await house.queued(text="A broken letter")
+    house.clock.advance(seconds=1)
+    fine = await house.queued()
+    row = await house.row(tables.letters, id=broken.id)
+    change = sa.update(tables.letters).where(tables.letters.c.id == broken.id)
+    async with house.store.database.writing() as connection:
+        await connection.execute(change.values(body=row.body[:-1] + bytes([row.body[-1] ^ 1])))
+    anna, boris = house.volunteers["anna"], house.volunteers["boris"]
+    with structlog.testing.capture_logs() as logged:
+        letter = await claim_next(house.store, house.office_key, anna)
+    assert letter is not None
+    assert letter.id == fine.id
+    assert [(entry["event"], entry["error"], entry["record"]) for entry in logged] == [
+        ("letter_not_opened", "SealBrokenError", broken.id)
+    ]
+    left = await house.row(tables.letters, id=broken.id)
+    assert (left.state, left.lease_owner, left.last_error) == ("queued", None, "SealBrokenError")
+    assert await claim_next(house.store, house.office_key, boris) is None
+
+    async with house.store.database.writing() as connection:
+        await connection.execute(change.values(body=row.body))
+    house.clock.now += UNOPENED_PAUSE
+    letter = await claim_next(house.store, house.office_key, boris)
+    assert letter is not None
+    assert (letter.id, letter.text) == (broken.id, "A broken letter")
+    await approve(house.store, broken.id, boris)
+    assert (await house.row(tables.letters, id=broken.id)).last_error is None
 
 
 # --- people who cannot be written to

@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from relay.demo.mailbox import catching, caught, mail_site, text_of
 from relay.store import tables
-from tests.workplaces import ADDRESS, Client, House, get, post
+from tests.workplaces import ADDRESS, Client, House, get, post, send_all
 
 HTML = "<u>under</u> & <script>alert(1)</script>"
 
@@ -96,7 +96,7 @@ async def test_catcher_ends_while_somebody_is_connected(folder: Path, unused_tcp
 async def test_mail_of_the_relay_is_shown_with_a_link_that_confirms(house: House, screens: Client, port: int) -> None:
     sent = await house.submit(address=ADDRESS)
     token = await house.token(sent.id)
-    assert await house.sender(desk=True, port=port).send_due() == 1
+    assert await send_all(house.sender(desk=True, port=port)) == 1
     listed = (await get(screens, "/en/")).screen
     assert listed.heading == "Caught mails"
     assert listed.text.endswith(f"Please confirm your letter{ADDRESS}, Sun, 04 May 2031 12:30:15 +0000")
@@ -114,7 +114,7 @@ async def test_reply_can_be_read_and_its_pdf_downloaded(house: House, screens: C
     sent = await house.posted(address=ADDRESS)
     house.clock.advance(days=1)
     await house.replied(sent, "Hello", "friend")
-    assert await house.sender(port=port).send_due() == 3
+    assert await send_all(house.sender(port=port)) == 3
     # The list begins with the newest.
     shown = next(link for link in (await get(screens, "/en/")).screen.links if "/mail/" in link)
     mail = (await get(screens, shown)).screen

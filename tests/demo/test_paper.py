@@ -17,7 +17,7 @@ from relay.domain.reply_code import MatrixCode, Side
 from relay.domain.sheet import WRITING
 from tests.print.letters import letter
 
-SAMPLES = Path(__file__).parents[2] / "shared/samples/handwriting"
+SAMPLES = Path(__file__).parents[3] / "shared/samples/handwriting"
 LETTER = letter(sheet_language="ru")
 PDF = render([LETTER])
 SHEET = page_of_sheet(LETTER)

@@ -7,10 +7,12 @@ import datetime
 
 import pytest
 
-from relay.desk.steps import NothingToConfirmError, confirm
-from relay.store import tables
+from relay.desk.steps import NothingToConfirmError, confirm, withdraw
+from relay.domain.directory import Entry, PrisonerState
+from relay.domain.lives import WORKER
+from relay.store import directory, tables
 from relay.worker import office_jobs
-from tests.workplaces import ADDRESS, RUSSIAN, WORKER_NAME, Client, House, both_engines, get, post
+from tests.workplaces import ADDRESS, ENGLISH, RUSSIAN, WORKER_NAME, Client, House, both_engines, get, post
 
 NO_LETTER = "There is no letter to confirm"
 DO_NOT_FIT = "These words do not fit. Please compare them one by one; their order counts."
@@ -186,3 +188,22 @@ async def test_words_confirm_all_letters_that_wait_in_their_inbox(house: House, 
     await post(desk, "/en/phrase", {"phrase": first.phrase})
     assert [await house.state(first), await house.state(second)] == ["queued", "queued"]
     assert (await house.row(tables.hourly_counts))._mapping["count"] == 2
+
+
+@both_engines
+async def test_letter_to_somebody_who_was_moved_meanwhile_is_held(house: House, desk: Client) -> None:
+    sent = await house.submit(address=ADDRESS)
+    async with house.store.database.writing() as connection:
+        known = await directory.by_slug(connection, ENGLISH.prisoner.slug)
+        assert known is not None
+        moved = known.prisoner.model_copy(update={"state": PrisonerState.MOVED})
+        await directory.save(connection, [Entry(moved, known.facility)], by=WORKER, at=house.clock())
+    assert (await post(desk, f"/en/confirm/{await house.token(sent.id)}")).status == 200
+    assert await house.state(sent.id) == "held"
+
+
+async def test_letter_taken_back_and_sent_again_is_a_new_one(house: House) -> None:
+    first = await house.submit(nonce="the same form")
+    await withdraw(house.store, first.id)
+    second = await house.submit(nonce="the same form", phrase=first.phrase)
+    assert (await house.state(first.id), await house.state(second.id)) == ("withdrawn", "unconfirmed")

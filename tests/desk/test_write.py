@@ -44,6 +44,10 @@ async def previewed(desk: Client, **changes: str) -> Screen:
         ({"text": ""}, ["The letter is empty."]),
         ({"text": " \r\n\t \r\n"}, ["The letter is empty."]),
         ({"text": "a" * 12001}, [TOO_LONG.format(12001)]),
+        (
+            {"text": "a\n" * 6000},
+            ["The letter fills 163 pages; 12 are possible. Please send it as two letters."],
+        ),
         ({"text": "a" * 1_020_000}, [TOO_LONG.format(1_020_000)]),
         (
             {"text": "Hello\r\nmy \U00012000 friend \x07"},

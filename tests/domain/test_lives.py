@@ -24,7 +24,7 @@ from relay.domain.lives import (
 ENDS = {
     Record.LETTER: {LetterState.REFUSED, LetterState.WITHDRAWN, LetterState.EXPIRED, LetterState.DELIVERED},
     Record.BATCH: {"posted"},
-    Record.SCAN: {ScanState.SPLIT, ScanState.REJECTED},
+    Record.SCAN: {ScanState.SPLIT},
     Record.PAGE: {PageState.PLACED, PageState.VOID},
     Record.REPLY: {ReplyState.RELEASED},
 }

@@ -17,9 +17,10 @@ from censor_queue import steps as review
 from relay.app import opened
 from relay.desk import steps as desk_steps
 from relay.domain.letters import Wants
-from relay.domain.lives import Record
+from relay.domain.lives import MailState, Record
 from relay.domain.reasons import REFUSALS, Refusal
 from relay.locale import catalogue
+from relay.mail import outbox
 from relay.mail.outbox import Sender
 from relay.sealing import Context
 from relay.store import leases, tables
@@ -27,7 +28,7 @@ from relay.store.letters import letter_context
 from relay.store.sealed import open_part, shred
 from relay.worker import office_jobs
 from tests.conftest import CaughtMail, MailServer, SmtpCatcher
-from tests.workplaces import ADDRESS, ENGLISH, RUSSIAN, WORKER_NAME, House, both_engines
+from tests.workplaces import ADDRESS, ENGLISH, RUSSIAN, WORKER_NAME, Client, House, both_engines, get, post, send_all
 
 SECOND = datetime.timedelta(seconds=1)
 
@@ -79,16 +80,16 @@ async def test_sender_is_told_each_step_and_gets_the_reply(house: House, smtp_ca
     sent = await house.submit(RUSSIAN, address=ADDRESS, language="ru")
     token = await house.token(sent.id)
     desk, office = (house.sender(desk=desk, port=smtp_catcher.port) for desk in (True, False))
-    assert await desk.send_due() == 1
+    assert await send_all(desk) == 1
     house.clock.advance(minutes=1)
     await desk_steps.confirm(house.store, token)
     house.clock.advance(minutes=1)
     assert await review.claim_next(house.store, house.office_key, house.volunteers["anna"])
     await review.approve(house.store, sent.id, house.volunteers["anna"])
-    await house.batch(RUSSIAN)
+    await house.rendered(RUSSIAN)
     reply = await house.replied(sent)
-    assert await office.send_due() == 2
-    assert [await desk.send_due(), await office.send_due()] == [0, 0]
+    assert await send_all(office) == 2
+    assert [await send_all(desk), await send_all(office)] == [0, 0]
 
     _ = catalogue("ru").gettext
     assert [mail.message["subject"] for mail in smtp_catcher.mails] == [
@@ -116,7 +117,7 @@ async def test_sender_is_told_each_step_and_gets_the_reply(house: House, smtp_ca
 async def test_postfix_delivers_the_reply(house: House, mail_server: MailServer) -> None:
     sent = await house.posted(address=ADDRESS)
     reply = await house.replied(sent, "Hello", "friend")
-    await house.sender(port=mail_server.port).send_due()
+    await send_all(house.sender(port=mail_server.port))
     mails = {str(mail["subject"]): mail for mail in await asyncio.to_thread(mail_server.mails, 3)}
     assert mails.keys() == {"Your letter is confirmed", "Your letter is on its way", "You have an answer"}
     answer = mails["You have an answer"]
@@ -134,7 +135,7 @@ async def test_postfix_delivers_the_reply(house: House, mail_server: MailServer)
 async def test_sender_who_wants_a_notice_gets_nothing_of_the_reply(house: House, smtp_catcher: SmtpCatcher) -> None:
     sent = await house.posted(address=ADDRESS, wants=Wants.NOTICE)
     await house.replied(sent, "Secret", "words")
-    await house.sender(port=smtp_catcher.port).send_due()
+    await send_all(house.sender(port=smtp_catcher.port))
     answer = next(mail for mail in smtp_catcher.mails if mail.message["subject"] == "You have an answer")
     assert [part.get_content_type() for part in answer.message.walk()] == ["text/plain"]
     assert text_of(answer) == (
@@ -155,7 +156,7 @@ async def test_reason_of_a_refusal_arrives_in_the_language_of_the_sender(
     sent = await house.queued(address=ADDRESS, language="sv")
     await review.claim_next(house.store, house.office_key, house.volunteers["anna"])
     await review.refuse(house.store, sent.id, house.volunteers["anna"], Refusal.CASE_DETAILS)
-    await house.sender(port=smtp_catcher.port).send_due()
+    await send_all(house.sender(port=smtp_catcher.port))
     _ = catalogue("sv").gettext
     refused = next(mail for mail in smtp_catcher.mails if mail.message["subject"] == _("Your letter was not accepted"))
     reason = _("The reason: {reason}").format(reason=_(REFUSALS[Refusal.CASE_DETAILS]))
@@ -172,17 +173,17 @@ async def test_refusal_for_now_is_tried_again_later_and_later(house: House, smtp
     desk = house.sender(desk=True, port=smtp_catcher.port)
     pauses = []
     for attempt in range(1, 12):
-        assert await desk.send_due() == 1
+        assert await send_all(desk) == 1
         row = await house.row(tables.outbox)
         assert (row.state, row.attempts, row.last_error) == ("waiting", attempt, "SMTPDataError 451")
         pauses.append((row.next_try_at - house.clock()).total_seconds())
         house.clock.now = row.next_try_at - SECOND
-        assert await desk.send_due() == 0
+        assert await send_all(desk) == 0
         house.clock.now = row.next_try_at
     assert pauses == [*(30 * 2**number for number in range(10)), 6 * 3600]
 
     smtp_catcher.refuse_with = None
-    assert await desk.send_due() == 1
+    assert await send_all(desk) == 1
     row = await house.row(tables.outbox)
     assert (row.state, row.last_error, row.state_since) == ("sent", None, house.clock())
     (mail,) = smtp_catcher.mails
@@ -195,9 +196,9 @@ async def test_mail_that_always_fails_is_given_up(house: House, smtp_catcher: Sm
     smtp_catcher.refuse_with = "451 4.7.1 try again"
     office = house.sender(port=smtp_catcher.port, attempts=2)
     for _ in range(2):
-        assert await office.send_due() == 1
+        assert await send_all(office) == 1
         house.clock.advance(days=1)
-    assert await office.send_due() == 0
+    assert await send_all(office) == 0
     row = await house.row(tables.outbox, kind="queued")
     assert (row.state, row.last_error, row.lease_owner) == ("gave_up", "SMTPDataError 451", None)
 
@@ -206,7 +207,7 @@ async def test_recipient_whom_postfix_refuses_holds_nobody_up(house: House, mail
     await house.queued(address="nobody@elsewhere.example")
     house.clock.advance(seconds=1)
     await house.queued(address=ADDRESS)
-    assert await house.sender(port=mail_server.port).send_due() == 2
+    assert await send_all(house.sender(port=mail_server.port)) == 2
     (mail,) = await asyncio.to_thread(mail_server.mails, 1)
     assert mail["to"] == ADDRESS
     rows = sorted(await house.rows(tables.outbox, kind="queued"), key=lambda row: row.created_at)
@@ -219,7 +220,7 @@ async def test_recipient_whom_postfix_refuses_holds_nobody_up(house: House, mail
 async def test_mail_that_the_server_refuses_for_good_is_given_up(house: House, smtp_catcher: SmtpCatcher) -> None:
     await house.queued(address=ADDRESS)
     smtp_catcher.refuse_with = f"550 5.1.1 <{ADDRESS}>: user unknown"
-    assert await house.sender(port=smtp_catcher.port).send_due() == 1
+    assert await send_all(house.sender(port=smtp_catcher.port)) == 1
     row = await house.row(tables.outbox, kind="queued")
     assert (row.state, row.last_error) == ("gave_up", "SMTPDataError 550")
 
@@ -253,7 +254,7 @@ async def test_only_what_is_said_about_the_recipient_is_final(
 ) -> None:
     await house.queued(address=ADDRESS)
     async with server(Picky(**answers)) as port:
-        await house.sender(port=port).send_due()
+        await send_all(house.sender(port=port))
     row = await house.row(tables.outbox, kind="queued")
     assert (row.state, row.last_error) == (state, error)
 
@@ -264,14 +265,14 @@ async def test_refused_log_in_is_tried_again(house: House, smtp_catcher: SmtpCat
 
     await house.queued(address=ADDRESS)
     async with server(smtp_catcher, authenticator=refuse, auth_require_tls=False) as port:
-        await house.sender(port=port, username="relay", password="wrong").send_due()
+        await send_all(house.sender(port=port, username="relay", password="wrong"))
     row = await house.row(tables.outbox, kind="queued")
     assert (row.state, row.attempts, row.last_error) == ("waiting", 1, "SMTPAuthenticationError")
     house.clock.now = row.next_try_at
     async with server(
         smtp_catcher, authenticator=lambda *login: AuthResult(success=True), auth_require_tls=False
     ) as port:
-        await house.sender(port=port, username="relay", password="right").send_due()
+        await send_all(house.sender(port=port, username="relay", password="right"))
     assert [mail.recipients for mail in smtp_catcher.mails] == [[ADDRESS]]
 
 
@@ -280,7 +281,7 @@ async def test_mail_waits_where_the_encryption_that_was_asked_for_is_missing(
 ) -> None:
     await house.queued(address=ADDRESS)
     for tls in ("starttls", "tls"):
-        await house.sender(port=smtp_catcher.port, tls=tls).send_due()
+        await send_all(house.sender(port=smtp_catcher.port, tls=tls))
         house.clock.advance(days=1)
     row = await house.row(tables.outbox, kind="queued")
     assert (row.state, row.attempts, smtp_catcher.mails) == ("waiting", 2, [])
@@ -291,11 +292,11 @@ async def test_mails_wait_for_a_server_that_is_down(
 ) -> None:
     for _ in range(3):
         await house.queued(address=ADDRESS)
-    assert await house.sender(port=unused_tcp_port).send_due() == 3
+    assert await send_all(house.sender(port=unused_tcp_port)) == 3
     rows = await house.rows(tables.outbox, kind="queued")
     assert [(row.state, row.attempts, row.last_error) for row in rows] == [("waiting", 1, "SMTPConnectError")] * 3
     house.clock.advance(seconds=30)
-    assert await house.sender(port=smtp_catcher.port).send_due() == 3
+    assert await send_all(house.sender(port=smtp_catcher.port)) == 3
     assert len(smtp_catcher.mails) == 3
 
 
@@ -309,7 +310,7 @@ async def test_server_that_hangs_up_after_it_took_the_mail_has_it(house: House) 
     await house.queued(address=ADDRESS)
     catcher = HangsUp()
     async with server(catcher) as port:
-        await house.sender(port=port).send_due()
+        await send_all(house.sender(port=port))
     assert (len(catcher.mails), (await house.row(tables.outbox, kind="queued")).state) == (1, "sent")
 
 
@@ -319,9 +320,10 @@ async def test_fresh_mails_go_before_those_that_wait_for_another_try(house: Hous
         house.clock.advance(seconds=1)
     smtp_catcher.refuse_with = "451 4.7.1 try again"
     office = house.sender(port=smtp_catcher.port)
-    assert await office.send_due() == 10
+    for _ in range(10):
+        assert await office.send_next()
     smtp_catcher.refuse_with = None
-    assert [await office.send_due(), await office.send_due()] == [2, 0]
+    assert await send_all(office) == 2
     assert [mail.recipients for mail in smtp_catcher.mails] == [["a10@sender.example"], ["a11@sender.example"]]
 
 
@@ -338,14 +340,14 @@ async def test_domain_in_other_letters_is_written_in_its_ascii_form(house: House
             return await super().handle_RCPT(*details)
 
     async with server(Listening(), enable_SMTPUTF8=False) as port:
-        await house.sender(port=port).send_due()
+        await send_all(house.sender(port=port))
     assert asked == ["mary@xn--e1afmkfd.example"]
     assert (await house.row(tables.outbox, kind="queued")).state == "sent"
 
 
 async def test_name_in_other_letters_goes_to_a_server_that_takes_it(house: House, mail_server: MailServer) -> None:
     await house.queued(address="мария@sender.example")
-    await house.sender(port=mail_server.port).send_due()
+    await send_all(house.sender(port=mail_server.port))
     (mail,) = await asyncio.to_thread(mail_server.mails, 1)
     assert str(mail["delivered-to"] or mail["x-original-to"]) == "мария@sender.example"
 
@@ -365,7 +367,7 @@ async def test_address_that_cannot_be_sent_to_is_given_up_and_holds_nobody_up(
     await house.queued(address=ADDRESS)
     async with server(smtp_catcher, enable_SMTPUTF8=False) as port:
         for _ in range(3):
-            await house.sender(port=port, attempts=3).send_due()
+            await send_all(house.sender(port=port, attempts=3))
             house.clock.advance(days=1)
     assert [mail.recipients for mail in smtp_catcher.mails] == [[ADDRESS]]
     rows = sorted(await house.rows(tables.outbox, kind="queued"), key=lambda row: row.created_at)
@@ -382,7 +384,7 @@ async def test_two_workers_send_each_mail_once(house: House, smtp_catcher: SmtpC
         await house.queued(address=address)
     settings = house.sender(port=smtp_catcher.port)._settings
     senders = [Sender(house.store, settings, f"worker-{name}", house.office_key, desk=False) for name in "abc"]
-    await asyncio.gather(*(sender.send_due() for sender in senders))
+    await asyncio.gather(*(send_all(sender) for sender in senders))
     assert sorted(mail.recipients[0] for mail in smtp_catcher.mails) == sorted(addresses)
     assert {row.state for row in await house.rows(tables.outbox, kind="queued")} == {"sent"}
 
@@ -405,41 +407,126 @@ async def test_crash_after_the_server_took_a_mail_sends_the_same_mail_again(
     with monkeypatch.context() as patched:
         patched.setattr(aiosmtplib, "send", killed)
         with pytest.raises(KilledError):
-            await mail.send_due()
+            await send_all(mail)
     row = await house.row(tables.outbox, kind="queued")
     assert (row.state, row.lease_owner) == ("waiting", WORKER_NAME)
 
     async with opened(house.relay.installation) as restarted:
         restarted.store.database.clock = house.clock
         again = Sender(restarted.store, mail._settings, "worker-new", restarted.office_key, desk=False)
-        assert await again.send_due() == 0
+        assert await send_all(again) == 0
         house.clock.now += leases.LEASE + SECOND
-        assert await again.send_due() == 1
-        assert await again.send_due() == 0
+        assert await send_all(again) == 1
+        assert await send_all(again) == 0
     assert len(smtp_catcher.mails) == 2
     first, second = (caught.message.as_bytes() for caught in smtp_catcher.mails)
     assert first == second
     assert (await house.row(tables.outbox, kind="queued")).state == "sent"
 
 
-async def test_lease_that_ran_out_before_its_turn_leaves_the_mail_to_others(
-    house: House, smtp_catcher: SmtpCatcher, monkeypatch: pytest.MonkeyPatch
+async def dies(house: House, name: str) -> None:
+    """A worker claims the next mail, is killed, and is buried by the next one."""
+    folder = house.relay.installation.runtime
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).touch()  # nobody locks it: as after SIGKILL
+    async with house.store.database.writing() as connection:
+        waiting = tables.outbox.c.state == MailState.WAITING
+        order = tables.outbox.c.created_at
+        await leases.claim(connection, tables.outbox, waiting, owner=name, now=house.clock(), order_by=order)
+    async with leases.owning(house.store.database, folder):
+        pass
+
+
+@both_engines
+async def test_mail_that_kills_its_workers_is_given_up_and_holds_nobody_up(
+    house: House, smtp_catcher: SmtpCatcher
 ) -> None:
-    sending = aiosmtplib.send
+    await house.queued(address="first@sender.example")
+    house.clock.advance(seconds=1)
+    await house.queued(address=ADDRESS)
+    office = house.sender(port=smtp_catcher.port, attempts=7)
+    for death in range(7):
+        await dies(house, f"worker-{death}")
+    rows = sorted(await house.rows(tables.outbox, kind="queued"), key=lambda row: row.created_at)
+    assert [(row.state, row.attempts, row.set_aside_at) for row in rows] == [("waiting", 7, None), ("waiting", 0, None)]
+    await send_all(office)
+    rows = sorted(await house.rows(tables.outbox, kind="queued"), key=lambda row: row.created_at)
+    assert [(row.state, row.last_error) for row in rows] == [("gave_up", leases.DIED), ("sent", None)]
+    assert [mail.recipients for mail in smtp_catcher.mails] == [[ADDRESS]]
 
-    async def slow(*arguments: Any, **options: Any) -> None:
-        await sending(*arguments, **options)
-        house.clock.now += leases.LEASE + SECOND
 
-    for _ in range(2):
-        await house.queued(address=ADDRESS)
-        house.clock.advance(seconds=1)
-    monkeypatch.setattr(aiosmtplib, "send", slow)
+async def test_mail_whose_worker_died_a_few_times_is_sent(house: House, smtp_catcher: SmtpCatcher) -> None:
+    await house.queued(address=ADDRESS)
+    for death in range(leases.ATTEMPTS + 1):
+        await dies(house, f"worker-{death}")
+    assert await send_all(house.sender(port=smtp_catcher.port)) == 1
+    assert (await house.row(tables.outbox, kind="queued")).state == "sent"
+
+
+async def test_server_that_takes_for_ever_is_left_before_the_lease_ends(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert datetime.timedelta(seconds=outbox.SECONDS) < leases.LEASE
+    monkeypatch.setattr(outbox, "SECONDS", 0.2)
+
+    class Dawdling(Picky):
+        async def handle_DATA(self, *details: Any) -> str:  # noqa: N802 (aiosmtpd's)
+            await asyncio.Event().wait()
+            return "250 2.0.0 at last"
+
+    await house.queued(address=ADDRESS)
+    async with server(Dawdling()) as port:
+        assert await house.sender(port=port).send_next()
+    row = await house.row(tables.outbox, kind="queued")
+    assert (row.state, row.attempts, row.last_error, row.lease_owner) == ("waiting", 1, "TimeoutError", None)
+
+
+@pytest.mark.parametrize(
+    ("more", "kinds"), [(0, ["multipart/mixed", "text/plain", "application/pdf"]), (-1, ["text/plain"])]
+)
+async def test_reply_too_large_for_a_mail_is_announced_with_the_link(
+    house: House, smtp_catcher: SmtpCatcher, monkeypatch: pytest.MonkeyPatch, more: int, kinds: list[str]
+) -> None:
+    sent = await house.posted(address=ADDRESS)
+    await house.replied(sent)
     office = house.sender(port=smtp_catcher.port)
-    await office.send_due()
-    assert [state for kind, state in await states(house) if kind == "queued"] == ["sent", "waiting"]
-    await office.send_due()
-    assert len({mail.message["message-id"] for mail in smtp_catcher.mails}) == len(smtp_catcher.mails) == 2
+    size = len((await office._compose(await house.row(tables.outbox, kind="reply"))).as_bytes())
+    monkeypatch.setattr(outbox, "LARGEST_MAIL", size + more)
+    await send_all(office)
+    answer = next(mail for mail in smtp_catcher.mails if mail.message["subject"] == "You have an answer")
+    assert [part.get_content_type() for part in answer.message.walk()] == kinds
+    assert f"https://desk.example{sent.inbox}" in text_of(answer)
+
+
+# --- tried again by a person
+
+
+@both_engines
+async def test_mails_given_up_go_again_when_a_volunteer_says_so(
+    house: House, smtp_catcher: SmtpCatcher, office_client: Client
+) -> None:
+    await house.submit(address="unconfirmed@sender.example")
+    house.clock.advance(seconds=1)
+    await house.queued(address="unknown@sender.example")
+    smtp_catcher.refuse_with = "550 5.1.1 unknown"
+    desk, office = (house.sender(desk=desk, port=smtp_catcher.port, attempts=1) for desk in (True, False))
+    assert [await send_all(desk), await send_all(office)] == [1, 1]
+    house.clock.advance(seconds=1)
+    await house.queued(address=ADDRESS)
+    smtp_catcher.refuse_with = "451 4.7.1 try again"
+    assert await send_all(office) == 1
+    smtp_catcher.refuse_with = None
+
+    screen = (await get(office_client, "/en/")).screen
+    assert screen.forms.count("/en/mails-again") == 2  # a confirmation has no words any more that could be sent
+    assert [word in screen.text for word in ("(SMTPDataError 550) 1", "(SMTPDataError 451) 1")] == [True, True]
+    for error in ("SMTPDataError 451", "nothing"):
+        answer = await post(office_client, "/en/mails-again", {"error": error})
+        assert (answer.status, answer.location) == (303, "/en/")
+    assert [await send_all(desk), await send_all(office)] == [0, 1]
+    assert [mail.recipients for mail in smtp_catcher.mails] == [[ADDRESS]]
+    found = [(kind, state) for kind, state in await states(house) if state == "gave_up"]
+    assert found == [("confirm", "gave_up"), ("queued", "gave_up")]
 
 
 # --- what is dropped, and what is forgotten
@@ -449,7 +536,7 @@ async def test_mail_about_a_destroyed_letter_is_dropped(house: House, smtp_catch
     sent = await house.queued(address=ADDRESS)
     async with house.store.database.writing() as connection:
         await shred(connection, letter_context(sent.id))
-    assert await house.sender(port=smtp_catcher.port).send_due() == 1
+    assert await send_all(house.sender(port=smtp_catcher.port)) == 1
     assert (await states(house))[-1] == ("queued", "dropped")
     assert smtp_catcher.mails == []
 
@@ -481,13 +568,13 @@ async def test_confirmation_that_is_not_needed_any_more_is_not_sent(
 ) -> None:
     sent = await house.submit(address=ADDRESS)
     await end(house, sent.id)
-    assert await house.sender(desk=True, port=smtp_catcher.port).send_due() == 0
+    assert await send_all(house.sender(desk=True, port=smtp_catcher.port)) == 0
     assert (await states(house))[0] == ("confirm", "dropped")
 
 
 @ENDINGS
 @both_engines
-async def test_confirmation_that_is_dropped_between_claim_and_its_turn_is_not_sent(
+async def test_confirmation_that_is_dropped_before_its_turn_is_not_sent(
     house: House, smtp_catcher: SmtpCatcher, monkeypatch: pytest.MonkeyPatch, end: Any
 ) -> None:
     first = await house.submit(address=ADDRESS)
@@ -500,7 +587,7 @@ async def test_confirmation_that_is_dropped_between_claim_and_its_turn_is_not_se
         await end(house, second.id)
 
     monkeypatch.setattr(aiosmtplib, "send", meanwhile)
-    assert await house.sender(desk=True, port=smtp_catcher.port).send_due() == 2
+    assert await send_all(house.sender(desk=True, port=smtp_catcher.port)) == 1
     assert [mail.recipients for mail in smtp_catcher.mails] == [[ADDRESS]]
     rows = {row.letter_id: row.state for row in await house.rows(tables.outbox, kind="confirm")}
     assert rows == {first.id: "sent", second.id: "dropped"}
@@ -520,7 +607,7 @@ async def test_confirmation_that_ended_while_it_was_sent_stays_ended(
 
     monkeypatch.setattr(aiosmtplib, "send", meanwhile)
     smtp_catcher.refuse_with = answer
-    await house.sender(desk=True, port=smtp_catcher.port).send_due()
+    await send_all(house.sender(desk=True, port=smtp_catcher.port))
     row = await house.row(tables.outbox, kind="confirm")
     assert (row.state, row.attempts, row.last_error) == ("dropped", 0, None)
 
@@ -541,7 +628,7 @@ async def test_finished_confirmation_is_erased(
 
     assert on_disk() == [engine == "sqlite"] * 2
     smtp_catcher.refuse_with = answer
-    assert await house.sender(desk=True, port=smtp_catcher.port).send_due() == 1
+    assert await send_all(house.sender(desk=True, port=smtp_catcher.port)) == 1
     row = await house.row(tables.outbox)
     assert (row.state, row.body) == (state, None)
     assert await house.rows(tables.content_keys, record="mail") == []
@@ -550,9 +637,9 @@ async def test_finished_confirmation_is_erased(
 
 async def test_desk_and_office_send_only_their_own_mails(house: House, smtp_catcher: SmtpCatcher) -> None:
     await house.submit(ENGLISH, address=ADDRESS)
-    assert await house.sender(port=smtp_catcher.port).send_due() == 0
+    assert await send_all(house.sender(port=smtp_catcher.port)) == 0
     sent = await house.queued(address=ADDRESS)
-    assert await house.sender(desk=True, port=smtp_catcher.port).send_due() == 1
+    assert await send_all(house.sender(desk=True, port=smtp_catcher.port)) == 1
     assert [(row.kind, row.state) for row in await house.rows(tables.outbox, letter_id=sent.id, kind="queued")] == [
         ("queued", "waiting")
     ]

@@ -13,7 +13,7 @@ from relay.mail.outbox import Sender
 from relay.sealing import PrivateKey
 from relay.store import tables
 from tests.conftest import SmtpCatcher
-from tests.workplaces import ADDRESS, House, both_engines
+from tests.workplaces import ADDRESS, House, both_engines, send_all
 
 
 async def waiting(house: House) -> sa.Row[Any]:
@@ -31,7 +31,7 @@ async def test_mail_that_cannot_be_composed_does_not_hold_up_the_others(
         await connection.execute(sa.delete(tables.blobs).where(tables.blobs.c.record == "reply"))
     house.clock.advance(seconds=1)
     await house.queued(address=ADDRESS)
-    assert await house.sender(port=smtp_catcher.port).send_due() == 2
+    assert await send_all(house.sender(port=smtp_catcher.port)) == 2
     assert [mail.recipients for mail in smtp_catcher.mails] == [[ADDRESS]]
     row = await waiting(house)
     assert (row.kind, row.attempts, row.last_error) == ("reply", 1, "BlobMissingError")
@@ -43,11 +43,11 @@ async def test_key_of_another_installation_loses_no_mail(house: House, smtp_catc
     if not desk:
         await confirm(house.store, await house.token(sent.id))
     right = house.sender(desk=desk, port=smtp_catcher.port)
-    await Sender(house.store, right._settings, "worker-wrong", PrivateKey.new(), desk=desk).send_due()
+    await send_all(Sender(house.store, right._settings, "worker-wrong", PrivateKey.new(), desk=desk))
     row = await waiting(house)
     assert (row.last_error, row.attempts) == ("SealBrokenError", 1)
     house.clock.now = row.next_try_at
-    await right.send_due()
+    await send_all(right)
     assert [mail.recipients for mail in smtp_catcher.mails] == [[ADDRESS]]
 
 
@@ -55,7 +55,7 @@ async def test_row_and_log_keep_no_address_and_no_words_of_the_server(house: Hou
     smtp_catcher.refuse_with = f"450 4.2.2 <{ADDRESS}>: mailbox of Mary is full"
     await house.submit(address=ADDRESS)
     with structlog.testing.capture_logs() as logged:
-        await house.sender(desk=True, port=smtp_catcher.port).send_due()
+        await send_all(house.sender(desk=True, port=smtp_catcher.port))
     assert (await waiting(house)).last_error == "SMTPDataError 450"
     assert [entry["event"] for entry in logged] == ["mail_failed"]
     assert [word in str(logged) for word in ("mary", "Mary", "sender.example", "full")] == [False] * 4

@@ -43,7 +43,7 @@ async def test_prisoner_is_added_and_can_be_written_to(house: House, office_clie
 async def test_prisoner_is_corrected_and_not_doubled(house: House, office_client: Client) -> None:
     before = await house.count()
     shown = (await get(office_client, "/en/directory/prisoner?slug=john-sample")).screen.fields
-    assert shown == {"name": "John Sample", "birth_year": "1980", "slug": "john-sample"}
+    assert shown == {"name": "John Sample", "birth_year": "1980", "known": "john-sample"}
     form = PRISONER | shown | {"name": "Jon Sample", "birth_year": "", "facility": "jva-musterstadt"}
     assert (await post(office_client, "/en/directory/prisoner", form)).status == 303
     row = await house.row(tables.prisoners, slug="john-sample")
@@ -95,9 +95,23 @@ async def test_facility_is_added_and_corrected(house: House, office_client: Clie
     row = await house.row(tables.facilities, slug="new-place")
     assert (row.country, row.address, row.return_address) == ("SE", "Sagov\u00e4gen 2\n000 00 P\u00e5hittad", "")
     shown = (await get(office_client, "/en/directory/facility?slug=new-place")).screen.fields
-    assert shown == FACILITY | {"country": "SE", "address": row.address}
+    expected = FACILITY | {"country": "SE", "address": row.address, "known": "new-place"}
+    del expected["slug"]
+    assert shown == expected
     await post(office_client, "/en/directory/facility", shown | {"return_address": "PO Box 1\r\nPlace"})
     assert (await house.row(tables.facilities, slug="new-place")).return_address == "PO Box 1\nPlace"
+
+
+async def test_adding_under_a_taken_short_name_overwrites_nobody(house: House, office_client: Client) -> None:
+    for path, form in (
+        ("prisoner", PRISONER | {"slug": "john-sample"}),
+        ("facility", FACILITY | {"slug": "hmp-nowhere"}),
+    ):
+        answer = await post(office_client, f"/en/directory/{path}", form)
+        assert answer.status == 422
+        assert answer.screen.wrong == [NOTHING_STORED, "This short name is taken. Add a year or a number."]
+    assert (await house.row(tables.prisoners, slug="john-sample")).name == "John Sample"
+    assert (await house.row(tables.facilities, slug="hmp-nowhere")).country == "GB"
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ async def places(house: House) -> list[tuple[str, str]]:
         resource = route.resource
         if resource is None or resource.name in {"log_in", "static"} or resource.canonical == "/":
             continue
-        parts = {"language": "en", "batch": "b", "page": "p"}
+        parts = {"language": "en", "batch": "b", "page": "p", "scan": "s"}
         found.append((route.method, resource.canonical.format(**parts)))
     return found
 

@@ -9,7 +9,7 @@ from relay.desk.steps import withdraw
 from relay.domain.letter_pages import LetterToPrint
 from relay.store import leases, tables
 from tests.print.letters import pages_in, text_in
-from tests.workplaces import ENGLISH, RUSSIAN, WORKER_NAME, House, both_engines, get
+from tests.workplaces import ENGLISH, RUSSIAN, WORKER_NAME, House, both_engines, get, post
 
 
 async def pdf(house: House, batch: str) -> bytes:
@@ -116,7 +116,14 @@ async def test_batch_that_cannot_be_rendered_is_set_aside_and_stops_no_other(hou
     assert not await house.render()
     row = await house.row(tables.batches, id=poison)
     assert (row.state, row.last_error, row.set_aside_at is None) == ("open", "NoGlyphError", False)
-    assert (await get(await house.office(), "/en/print")).screen.wrong == ["Could not be rendered: NoGlyphError"]
+    office = await house.office()
+    screen = (await get(office, "/en/print")).screen
+    assert screen.wrong == ["It failed several times and was set aside."]
+    assert "set aside. (NoGlyphError)" in screen.text
+    answer = await post(office, f"/en/print/{poison}/again")
+    assert (answer.status, answer.location) == (303, "/en/print")
+    assert await house.render()
+    assert (await get(office, "/en/print")).screen.wrong == ["It failed and will be tried again."]
 
 
 async def test_failure_is_tried_again_later_and_later(house: House) -> None:

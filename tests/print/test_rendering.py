@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 
 import pikepdf
 import pytest
@@ -20,6 +24,8 @@ from relay.domain.reply_code import SPECIMEN, new_reply_code
 from relay.domain.sheet import PAGE
 from tests.print.letters import letter, pages_in, picture_of, text_in
 
+ENDS = 30
+"""Seconds in which processes end that have to."""
 LETTERS = [
     letter("Здравствуй! ❤ → 😀", sheet_language="ru", prisoner_name="Алексей Пример"),
     letter("word " * 1000, code=new_reply_code(), reply_sheets=2),
@@ -125,6 +131,34 @@ async def test_next_letter_is_rendered_after_a_process_was_killed(pool: Renderin
     with pytest.raises(BrokenProcessPool):
         await pool._run(os._exit, 1)
     assert await pool.render([letter()]) == render([letter()])
+
+
+def relay_that_renders(what: str) -> subprocess.Popen[bytes]:
+    # Its processes have its output too: the output ends with the last of them.
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.print.process", what], stdout=subprocess.PIPE, start_new_session=True
+    )
+
+
+def test_processes_end_with_a_relay_that_was_killed() -> None:
+    with relay_that_renders("waits") as relay:
+        try:
+            assert relay.stdout is not None
+            assert relay.stdout.readline() == b"4\n"
+            relay.send_signal(signal.SIGKILL)
+            assert relay.communicate(timeout=ENDS)[0] == b""
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(relay.pid, signal.SIGKILL)
+
+
+def test_ctrl_c_leaves_the_rendering_to_the_relay() -> None:
+    with relay_that_renders("interrupted") as relay:
+        try:
+            assert relay.communicate(timeout=2 * ENDS)[0] == b"4\n4\n"
+        finally:
+            relay.kill()
+    assert relay.returncode == 0
 
 
 def test_pool_is_the_letter_pages_that_the_desk_asks_for() -> None:

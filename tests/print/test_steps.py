@@ -132,7 +132,7 @@ async def test_pages_without_a_withdrawn_letter_are_not_stored(house: House) -> 
     with pytest.raises(steps.BatchChangedError):
         await steps.rendered(house.store, batch, [stays.id, goes.id], b"pages of both")
     assert (await house.row(tables.batches)).state == "open"
-    assert await house.rows(tables.blobs) == []
+    assert (await house.rows(tables.blobs), house.blobs()) == ([], [])
     await steps.rendered(house.store, batch, [stays.id], b"pages of one")
     assert await steps.batch_pdf(house.store, batch, house.office_key) == b"pages of one"
 
@@ -142,3 +142,14 @@ async def test_pages_of_an_open_or_unknown_batch(house: House) -> None:
     for batch in (await house.batch(), "0" * 32):
         with pytest.raises(steps.NotRenderedError):
             await steps.batch_pdf(house.store, batch, house.office_key)
+
+
+async def test_batch_with_something_left_to_do_is_before_newer_ones_that_are_posted(house: House) -> None:
+    await house.approved()
+    forgotten = await house.rendered()
+    for _ in range(2):
+        house.clock.advance(minutes=1)
+        await house.posted()
+    async with house.store.database.reading() as connection:
+        shown = await steps.all_batches(connection, limit=2)
+    assert [(row.id == forgotten, row.state) for row in shown] == [(True, "rendered"), (False, "posted")]

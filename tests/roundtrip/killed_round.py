@@ -35,7 +35,6 @@ class AtWrite:
 
 def go(folder: Path, handwriting: Path, kill: AfterStep | AtWrite | None) -> None:
     """Begin or take up the round in this folder, and be killed on the way, or come to its end."""
-    os.setsid()
     match kill:
         case AfterStep(steps):
             asyncio.run(_go_until(folder, handwriting, steps))
@@ -54,7 +53,7 @@ async def _go_until(folder: Path, handwriting: Path, steps: int) -> None:
 
 
 def _die() -> NoReturn:
-    os.killpg(0, signal.SIGKILL)  # with all that it has started, as a service manager does
+    os.kill(os.getpid(), signal.SIGKILL)  # what it has started has to end by itself
     raise AssertionError("still alive")
 
 

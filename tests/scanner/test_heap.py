@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
+import sqlalchemy as sa
 
-from relay.domain.lives import PageState
+from relay.domain.lives import LetterState, PageState
 from relay.domain.reply_code import ReplyCode, Side, grouped
 from relay.store import tables
 from scanner import heap, steps
 from scanner.codes import CodeRead, Method, PageCodes
-from tests.workplaces import ENGLISH, RUSSIAN, House, Sent, both_engines, sure
+from tests.workplaces import ENGLISH, RUSSIAN, House, Sent, both_engines, get, sure
 
 
 async def offered(house: House, search: str = "", codes: tuple[str, ...] = ()) -> list[str]:
@@ -80,11 +81,36 @@ async def test_suggested_codes_are_offered_without_a_search(house: House) -> Non
     assert reading.suggested == codes
 
 
+@both_engines
 async def test_letter_that_was_not_printed_is_not_offered(house: House) -> None:
+    waiting = await house.approved()
+    await house.batch()
     queued = await house.queued()
-    codes = [await house.code(queued)]
     assert await offered(house, "john") == []
-    assert await offered(house, codes[0]) == []
+    for sent in (waiting, queued):
+        assert await offered(house, await house.code(sent)) == []
+    assert await house.render()
+    assert await offered(house, "john") == [waiting.id]
+    async with house.store.database.writing() as connection:
+        await connection.execute(sa.update(tables.letters).values(state=LetterState.HELD))
+    assert await offered(house, "john") == [waiting.id]
+
+
+async def test_newest_letters_are_offered(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heap, "CANDIDATES", 2)
+    sent = []
+    for _ in range(3):
+        sent.append((await house.posted()).id)
+        house.clock.advance(minutes=1)
+    await house.posted(RUSSIAN)
+    assert await offered(house, "john") == [sent[2], sent[1]]
+
+
+async def test_heap_shows_its_oldest_pages(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heap, "HEAP_SHOWN", 2)
+    await house.split(PageCodes(), PageCodes(), PageCodes())
+    async with house.store.database.reading() as connection:
+        assert [page.number for page in await heap.waiting_pages(connection)] == [1, 2]
 
 
 async def test_candidate_shows_what_a_person_compares(house: House) -> None:
@@ -111,3 +137,31 @@ async def test_received_files_are_counted_newest_first(house: House) -> None:
         (second, "Zweite.jpg", "received", 0, 0, None),
         (first, "ответ.pdf", "split", 1, 1, None),
     ]
+
+
+@both_engines
+async def test_received_files_with_something_left_to_do_come_first(house: House) -> None:
+    code = await house.code(await house.posted())
+    problem, unread = await house.split(sure(code)), await house.received()
+    newer = []
+    for _ in range(2):
+        house.clock.advance(minutes=1)
+        newer.append(await house.split(PageCodes()))
+    async with house.store.database.writing() as connection:
+        broken = sa.update(tables.replies).values(set_aside_at=house.clock(), last_error="SealBrokenError")
+        await connection.execute(broken)
+    async with house.store.database.reading() as connection:
+        found = await heap.received(connection, house.office_key, limit=3)
+    assert {scan.id for scan in found[:2]} == {problem, unread}
+    assert [(scan.id, scan.problem) for scan in found[2:]] == [(newer[1], None)]
+
+
+async def test_file_whose_key_is_gone_hides_no_other(house: House) -> None:
+    gone, fine = await house.received(b"gone", "gone.pdf"), await house.received(b"fine", "fine.pdf")
+    async with house.store.database.writing() as connection:
+        await connection.execute(sa.delete(tables.content_keys).where(tables.content_keys.c.record_id == gone))
+    async with house.store.database.reading() as connection:
+        found = await heap.received(connection, house.office_key)
+    assert {scan.id: scan.name for scan in found} == {gone: "", fine: "fine.pdf"}
+    office = await house.office()
+    assert "fine.pdf" in (await get(office, "/en/scan")).screen.text

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+from asyncio.subprocess import Process
+from collections.abc import Callable
 from contextlib import aclosing
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
@@ -11,6 +15,7 @@ import numpy as np
 import pikepdf
 import pytest
 from PIL import Image
+from structlog.testing import capture_logs
 
 from relay.domain.reply_code import Side
 from scanner import intake
@@ -191,6 +196,58 @@ async def test_pages_wait_for_the_caller_and_end_with_it(work: Path) -> None:
     assert (first.number, sorted(file.name for file in work.iterdir())) == (1, ["0001.jpg", "0001.pgm"])
 
 
+@pytest.fixture
+def children(monkeypatch: pytest.MonkeyPatch) -> list[Process]:
+    """The children that are started."""
+    started, start = list[Process](), intake._start
+
+    async def noted(path: Path, limits: Limits) -> Process:
+        started.append(await start(path, limits))
+        return started[-1]
+
+    monkeypatch.setattr(intake, "_start", noted)
+    return started
+
+
+def full_pages(work: Path) -> Path:
+    """A file of pages that are each larger than what is read ahead."""
+    path = work.parent / "scan.tif"
+    paper = Image.new("L", (2480, 3508), 200)
+    path.write_bytes(picture("TIFF", paper, save_all=True, append_images=[paper] * 3, dpi=(300, 300)))
+    return path
+
+
+async def held_back(child: Process) -> None:
+    """Wait until so much of the next page is there that no more is read."""
+    while not child.stdout._paused:  # type: ignore[union-attr]  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
+async def test_child_held_back_at_a_page_ends_when_the_caller_leaves(work: Path, children: list[Process]) -> None:
+    async with asyncio.timeout(60), aclosing(pages(full_pages(work), work, Limits())) as given:
+        assert (await anext(given)).number == 1
+        await held_back(children[0])
+    assert children[0].returncode is not None
+
+
+async def test_child_held_back_at_a_page_ends_when_the_caller_is_cancelled(work: Path, children: list[Process]) -> None:
+    taken = asyncio.Event()
+
+    async def take_one() -> None:
+        async with aclosing(pages(full_pages(work), work, Limits())) as given:
+            await anext(given)
+            taken.set()
+            await asyncio.Event().wait()
+
+    async with asyncio.timeout(60):
+        taking = asyncio.create_task(take_one())
+        await taken.wait()
+        await held_back(children[0])
+        taking.cancel()
+        await asyncio.wait([taking])
+    assert (taking.cancelled(), children[0].returncode is not None) == (True, True)
+
+
 async def test_several_files_at_once_are_each_taken(work: Path) -> None:
     path = work.parent / "scan.png"
     path.write_bytes(picture("PNG"))
@@ -203,8 +260,31 @@ async def test_several_files_at_once_are_each_taken(work: Path) -> None:
 
 async def test_without_a_sandbox_the_limits_alone_hold(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "sandbox_available", lambda: False)
-    (page,) = await taken(picture("PNG"), work)
-    assert page.number == 1
+    with capture_logs() as logs:
+        for _ in range(2):
+            (page,) = await taken(picture("PNG"), work)
+            assert page.number == 1
+    assert logs == [{"event": "sandbox_missing", "log_level": "warning"}]
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_sandbox_that_could_not_be_tried_is_tried_again(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    tries: list[Callable[[], subprocess.CompletedProcess[bytes]]] = []
+
+    def run(*_: object, **__: object) -> subprocess.CompletedProcess[bytes]:
+        return tries.pop(0)()
+
+    def fails(error: Exception) -> Callable[[], subprocess.CompletedProcess[bytes]]:
+        def fail() -> subprocess.CompletedProcess[bytes]:
+            raise error
+
+        return fail
+
+    tries += [fails(OSError()), fails(subprocess.TimeoutExpired("bwrap", 60))]
+    tries += [lambda: subprocess.CompletedProcess([], status)]
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(intake, "_sandbox_runs", cache(intake._sandbox_runs.__wrapped__))
+    assert [intake.sandbox_available() for _ in range(4)] == [False, False, status == 0, status == 0]
 
 
 def test_every_reason_has_its_error_and_its_sentence() -> None:

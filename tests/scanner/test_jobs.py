@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
+import signal
+import subprocess
+import sys
+import tempfile
 from io import BytesIO
 from pathlib import Path
 
@@ -14,12 +19,15 @@ from PIL import Image, ImageDraw
 
 from relay.config import Settings
 from relay.domain.reply_code import Side
+from relay.sealing import ContentKey, Context
 from relay.store import leases, tables
 from scanner import jobs, tesseract
 from scanner.intake import ChildFailedError
 from scanner.limits import REASONS, Reason
 from tests.print.letters import pages_in
-from tests.workplaces import ADDRESS, ENGLISH, RUSSIAN, WORKER_NAME, House, Sent, both_engines, get, sure
+from tests.scanner.conftest import Scan
+from tests.scanner.sheets import sheet
+from tests.workplaces import ADDRESS, ENGLISH, RUSSIAN, WORKER_NAME, House, Sent, both_engines, get, post, sure
 
 
 async def printed(house: House, *people: tuple[Sent, str]) -> list[Image.Image]:
@@ -138,7 +146,15 @@ async def test_file_that_cannot_be_worked_on_is_set_aside_and_stops_no_other(hou
     assert not await split(house)
     row = await house.row(tables.scans, id=poison)
     assert (row.state, row.last_error, row.attempts) == ("received", "BlobMissingError", leases.ATTEMPTS)
-    assert "Set aside: BlobMissingError" in (await get(await house.office(), "/en/scan")).screen.wrong
+    office, aside = await house.office(), "It failed several times and was set aside."
+    screen = (await get(office, "/en/scan")).screen
+    assert aside in screen.wrong
+    assert f"{aside} (BlobMissingError)" in screen.text
+    answer = await post(office, f"/en/scan/{poison}/again")
+    assert (answer.status, answer.location) == (303, "/en/scan")
+    assert aside not in (await get(office, "/en/scan")).screen.wrong
+    assert await split(house)
+    assert (await post(office, "/en/scan/nothing/again")).status == 404
 
 
 async def test_reader_that_cannot_start_is_no_fault_of_the_file(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,8 +194,11 @@ async def test_reply_that_cannot_be_assembled_is_set_aside_and_stops_no_other(ho
     reply = await house.row(tables.replies, letter_id=mine.id)
     assert (reply.state, reply.last_error, reply.attempts) == ("open", "SealBrokenError", leases.ATTEMPTS)
     office = await house.office()
-    assert (await get(office, "/en/scan")).screen.wrong == ["Set aside: SealBrokenError"]
+    assert (await get(office, "/en/scan")).screen.wrong == ["It failed several times and was set aside."]
     assert "1 answers being put together the oldest for 1 month" in (await get(office, "/en/")).screen.text
+    await post(office, f"/en/scan/{poison}/again")
+    assert (await get(office, "/en/scan")).screen.wrong == []
+    assert await house.assemble()
 
 
 async def test_sealed_scan_of_another_key_is_no_reply(house: House) -> None:
@@ -215,3 +234,70 @@ def test_limits_come_from_the_settings(house: House) -> None:
     settings: Settings = house.settings.model_copy(update={"scan": scan})
     limits = jobs.limits(settings)
     assert (limits.megabytes, limits.pages, limits.megapixels) == (1, 2, 3)
+
+
+# --- what is left behind
+
+OPENING = """
+import pathlib, sys, time
+from scanner import jobs
+jobs.MEMORY_FOLDER = pathlib.Path(sys.argv[1])
+with jobs._opened_folder() as folder:
+    (folder / "original").write_text("content")
+    print(folder, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_opened_content_of_a_killed_process_is_removed_and_of_a_living_one_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory, elsewhere = tmp_path / "memory", tmp_path / "tmp"
+    for parent in (memory, elsewhere):
+        parent.mkdir()
+    monkeypatch.setattr(jobs, "MEMORY_FOLDER", memory)
+    monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
+    (elsewhere / f"{jobs.OPENED}old").mkdir()
+    (memory / "relay-of-others").mkdir()
+    command = [sys.executable, "-c", OPENING, str(memory)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            folder = Path(process.stdout.readline().strip())
+            jobs.remove_left_behind()
+            assert sorted(tmp_path.rglob("*")) == sorted(
+                [memory, memory / "relay-of-others", folder, folder / "original", elsewhere]
+            )
+        finally:
+            process.send_signal(signal.SIGKILL)
+    assert folder.exists()
+    jobs.remove_left_behind()
+    assert sorted(tmp_path.rglob("*")) == [memory, memory / "relay-of-others", elsewhere]
+
+
+async def test_files_of_a_page_that_cannot_be_read_are_removed(
+    house: House, scan: Scan, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(*_: object) -> None:
+        raise ConnectionError
+
+    page = await scan(sheet())
+    monkeypatch.setattr(jobs, "recognise", failing)
+    with pytest.raises(ConnectionError):
+        await jobs._read(house.store, ContentKey.new(Context("scan", "7f3a")), page, [])
+    assert list(work.iterdir()) == []
+
+
+async def test_file_that_fails_at_a_later_page_keeps_no_picture(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def recognise(path: Path, *_: object) -> tesseract.Recognised:
+        if path.name == "0001.pgm":
+            return tesseract.Recognised((), b"a text layer")
+        while len(house.blobs()) < 3:  # noqa: ASYNC110 - the file, and of its first page picture and text
+            await asyncio.sleep(0.01)
+        raise ConnectionError
+
+    monkeypatch.setattr(jobs, "recognise", recognise)
+    monkeypatch.setattr(jobs, "AT_ONCE", 2)
+    await house.received(as_pdf(*[Image.new("L", (400, 600), 255)] * 2))
+    assert await split(house)
+    assert ((await house.row(tables.scans)).last_error, len(house.blobs())) == ("ConnectionError", 1)

@@ -13,7 +13,7 @@ from scanner.matching import SENT, Placing, placing
 
 CODE = ReplyCode("ABCDEFGHPHU2")
 OTHER = new_reply_code()
-LETTER = Ordered("letter", LetterState.POSTED, 2)
+LETTER = Ordered("letter", LetterState.POSTED, 2, rendered=True)
 PLACED = Placing(PageState.PLACED, letter_id="letter")
 
 
@@ -43,7 +43,7 @@ def unmatched(doubt: PageDoubt) -> Placing:
 @pytest.mark.parametrize("state", list(SENT))
 def test_sure_code_of_a_letter_that_was_sent_places_the_page(method: Method, state: LetterState) -> None:
     codes = PageCodes((read(method=method),))
-    assert placing(codes, [Ordered("letter", state, 2)], seen=False) == PLACED
+    assert placing(codes, [Ordered("letter", state, 2, rendered=True)], seen=False) == PLACED
 
 
 @pytest.mark.parametrize(
@@ -81,14 +81,17 @@ def test_specimen_belongs_to_nobody_even_if_an_order_had_it() -> None:
 
 
 def test_code_of_several_letters_is_compared_by_a_person() -> None:
-    group = [LETTER, Ordered("another", LetterState.POSTED, 2)]
+    group = [LETTER, Ordered("another", LetterState.POSTED, 2, rendered=True)]
     assert placing(PageCodes((read(),)), group, seen=False) == held(PageDoubt.UNCERTAIN)
 
 
-@pytest.mark.parametrize("state", sorted(set(LetterState) - SENT))
-def test_letter_that_was_not_sent_has_no_answer(state: LetterState) -> None:
+@pytest.mark.parametrize(
+    ("state", "rendered"),
+    [*((state, True) for state in sorted(set(LetterState) - SENT)), *((state, False) for state in LetterState)],
+)
+def test_letter_that_was_not_sent_has_no_answer(state: LetterState, *, rendered: bool) -> None:
     for seen in (False, True):
-        place = placing(PageCodes((read(),)), [Ordered("letter", state, 2)], seen=seen)
+        place = placing(PageCodes((read(),)), [Ordered("letter", state, 2, rendered=rendered)], seen=seen)
         assert place == held(PageDoubt.LETTER_NOT_SENT)
 
 
@@ -105,7 +108,7 @@ def test_every_doubt_can_be_reached() -> None:
         placing(PageCodes((read(), read(OTHER))), [LETTER], seen=False),
         placing(PageCodes((read(),)), [LETTER], seen=True),
         placing(PageCodes((readable(2),)), [LETTER], seen=False),
-        placing(PageCodes((read(),)), [Ordered("letter", LetterState.QUEUED, 2)], seen=False),
+        placing(PageCodes((read(),)), [Ordered("letter", LetterState.QUEUED, 2, rendered=False)], seen=False),
     ]
     assert {place.doubt for place in places} == set(PageDoubt)
     assert {place.letter_id for place in places} == {None}

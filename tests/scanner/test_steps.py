@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from relay.domain.lives import ReplyState
+from relay.domain.lives import LetterState, ReplyState
 from relay.domain.reply_code import SPECIMEN, Side, new_reply_code
 from relay.sealing import Context, SealBrokenError
 from relay.store import leases, tables
 from relay.store.sealed import load_key, open_part
-from scanner import steps
+from relay.store.transitions import NotThereError
+from scanner import heap, steps
 from scanner.codes import CodeRead, Method, PageCodes
 from scanner.limits import Reason
-from tests.workplaces import ADDRESS, ENGLISH, RUSSIAN, WORKER_NAME, House, both_engines, picture, pieces, sure
+from tests.workplaces import ADDRESS, ENGLISH, RUSSIAN, WORKER_NAME, House, Sent, both_engines, picture, pieces, sure
 
 
 async def pages(house: House, scan: str | None = None) -> list[tuple[str, str | None]]:
@@ -68,6 +71,23 @@ async def test_file_that_breaks_off_leaves_nothing(house: House) -> None:
     assert house.blobs() == []
 
 
+async def test_file_that_cannot_be_noted_leaves_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def failing(*_: object, **__: object) -> None:
+        raise ConnectionError
+
+    monkeypatch.setattr(steps, "begin", failing)
+    with pytest.raises(ConnectionError):
+        await house.received()
+    assert house.blobs() == []
+
+
+async def test_name_that_is_no_unicode_is_shown_as_far_as_it_goes(house: House) -> None:
+    scan = await house.received(b"a scan", os.fsdecode(b"\xff\xfe.pdf"))
+    async with house.store.database.reading() as connection:
+        (found,) = await heap.received(connection, house.office_key)
+    assert (found.id, found.name, len(house.blobs())) == (scan, "??.pdf", 1)
+
+
 async def test_refused_file_is_kept_with_its_reason(house: House) -> None:
     scan = await house.received(b"no scan")
     async with house.store.database.writing() as connection:
@@ -80,13 +100,32 @@ async def test_refused_file_is_kept_with_its_reason(house: House) -> None:
     assert await open_part(house.store, Context("scan", scan), steps.ORIGINAL, house.office_key) == b"no scan"
 
 
+async def test_refused_file_is_read_again_where_the_machine_may_be_to_blame(house: House) -> None:
+    anna = house.volunteers["anna"]
+    for reason in Reason:
+        scan = await house.received(reason.encode())
+        async with house.store.database.writing() as connection:
+            this = tables.scans.c.id == scan
+            order = tables.scans.c.created_at
+            await leases.claim(connection, tables.scans, this, owner=WORKER_NAME, now=house.clock(), order_by=order)
+        await steps.reject(house.store, scan, WORKER_NAME, reason)
+        for _ in range(2):
+            await steps.try_again(house.store, scan, anna)
+    received = {row.reason for row in await house.rows(tables.scans, state="received")}
+    assert received == {"took_too_long", "ran_out_of_memory"}
+    with pytest.raises(NotThereError):
+        await steps.try_again(house.store, "0" * 32, anna)
+
+
 async def test_worker_without_the_lease_changes_nothing(house: House) -> None:
     scan = await house.received()
     async with house.store.database.reading() as connection:
         key = await load_key(connection, Context("scan", scan), house.office_key)
-    with pytest.raises(steps.LeaseLostError):
-        await steps.split(house.store, scan, WORKER_NAME, key, [])
-    with pytest.raises(steps.LeaseLostError):
+    blobs = [await house.store.blobs.put_bytes(data, key) for data in (b"picture", b"text")]
+    with pytest.raises(leases.LeaseLostError):
+        await steps.split(house.store, scan, WORKER_NAME, key, [steps.ReadPage(1, PageCodes(), (), *blobs)])
+    assert len(house.blobs()) == 1
+    with pytest.raises(leases.LeaseLostError):
         await steps.reject(house.store, scan, WORKER_NAME, Reason.DAMAGED)
     assert (await house.row(tables.scans)).state == "received"
 
@@ -99,7 +138,7 @@ async def test_worker_whose_lease_ran_out_changes_nothing(house: House) -> None:
         )
     house.clock.now += leases.LEASE
     house.clock.advance(seconds=1)
-    with pytest.raises(steps.LeaseLostError):
+    with pytest.raises(leases.LeaseLostError):
         await steps.reject(house.store, scan, WORKER_NAME, Reason.DAMAGED)
 
 
@@ -146,7 +185,40 @@ async def test_contradictory_codes_go_to_nobody(house: House) -> None:
     assert await house.rows(tables.replies) == []
 
 
-@pytest.mark.parametrize("stage", [House.queued, House.submit])
+async def batched(house: House) -> Sent:
+    sent = await house.approved()
+    await house.batch()
+    return sent
+
+
+async def stopped_unprinted(house: House) -> Sent:
+    sent = await batched(house)
+    await hold(house)
+    return sent
+
+
+async def hold(house: House) -> None:
+    async with house.store.database.writing() as connection:
+        await connection.execute(sa.update(tables.letters).values(state=LetterState.HELD))
+
+
+@both_engines
+async def test_letter_stopped_after_it_was_rendered_has_its_answer(house: House) -> None:
+    sent = await house.approved()
+    await house.rendered()
+    await hold(house)
+    scan = await house.split(sure(await house.code(sent)), PageCodes())
+    await steps.place_by_hand(house.store, await page_id(house, scan, 2), sent.id, house.volunteers["anna"])
+    assert await pages(house) == [("placed", None), ("placed", "no_code")]
+    assert await house.assemble()
+    assert (await house.row(tables.replies)).state == "released"
+    assert await house.state(sent) == "held"
+
+
+UNSENT = [House.queued, House.submit, House.approved, batched, stopped_unprinted]
+
+
+@pytest.mark.parametrize("stage", UNSENT)
 async def test_code_of_a_letter_that_was_not_sent_goes_to_nobody(house: House, stage: object) -> None:
     assert callable(stage)
     sent = await stage(house)
@@ -224,7 +296,7 @@ async def test_page_is_decided_about_once(house: House) -> None:
     assert len(await house.rows(tables.events, record_id=page)) == 3
 
 
-@pytest.mark.parametrize("stage", [House.queued, House.submit])
+@pytest.mark.parametrize("stage", UNSENT)
 async def test_page_cannot_be_given_to_a_letter_that_was_not_sent(house: House, stage: object) -> None:
     assert callable(stage)
     sent = await stage(house)
@@ -275,7 +347,7 @@ async def test_release_opens_the_reply_to_its_sender_and_to_nobody_else(house: H
         with pytest.raises(SealBrokenError):
             await open_part(house.store, context, part, other.secret.key)
         with pytest.raises(SealBrokenError):
-            await open_part(house.store, context, part, house.relay.desk_key)
+            await open_part(house.store, context, part, house.relay.private_key("desk"))
     assert (await house.row(tables.replies)).state == "released"
     assert [await house.state(sent) for sent in (mine, other)] == ["delivered", "posted"]
     assert (await house.row(tables.outbox, kind="reply")).reply_id == reply.id
@@ -319,8 +391,10 @@ async def test_page_added_while_the_reply_is_assembled_is_not_lost(house: House)
     scan = await house.split(sure(await house.code(sent)), PageCodes())
     before = await opened(house)
     await steps.place_by_hand(house.store, await page_id(house, scan, 2), sent.id, house.volunteers["anna"])
+    stored = house.blobs()
     with pytest.raises(steps.PagesChangedError):
         await steps.release(house.store, before, b"one page", [b"one"])
+    assert house.blobs() == stored
     assert (await house.row(tables.replies)).state == "open"
     assert await house.rows(tables.content_keys, record="reply") == []
     assert await house.assemble()
@@ -364,9 +438,11 @@ async def test_reply_is_released_once(house: House) -> None:
     await house.split(sure(await house.code(sent)))
     reply = await opened(house)
     await steps.release(house.store, reply, b"pdf", [b"picture"])
+    stored = house.blobs()
     with pytest.raises(IntegrityError):
         await steps.release(house.store, reply, b"pdf", [b"picture"])
     assert len(await house.rows(tables.outbox, kind="reply")) == 1
+    assert house.blobs() == stored
 
 
 async def test_sender_without_address_gets_the_reply_and_no_mail(house: House) -> None:

@@ -72,3 +72,19 @@ async def test_blob_whose_source_breaks_off_is_not_there(tmp_path: Path) -> None
     with pytest.raises(SourceFailedError):
         await Blobs(str(tmp_path / "blobs")).put(broken(), KEY)
     assert [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()] == []
+
+
+async def test_blobs_of_a_block_that_fails_are_dropped(tmp_path: Path) -> None:
+    blobs = Blobs(str(tmp_path / "blobs"))
+    kept, put = await blobs.put_bytes(b"before", KEY), list[str]()
+    async with blobs.dropped_on_failure([kept]):
+        pass
+
+    async def fail() -> None:
+        async with blobs.dropped_on_failure(put):
+            put.extend([await blobs.put_bytes(text, KEY) for text in (b"first", b"second")])
+            raise SourceFailedError
+
+    with pytest.raises(SourceFailedError):
+        await fail()
+    assert [path.name for path in (tmp_path / "blobs").rglob("*") if path.is_file()] == [kept]

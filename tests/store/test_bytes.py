@@ -32,6 +32,7 @@ from scanner import steps as scanning
 from scanner.codes import CodeRead, Method, PageCodes
 from tests.conftest import SmtpCatcher
 from tests.store.rows import dump
+from tests.workplaces import send_all
 
 IN_CLEAR = ("Примеров", "Лесная")
 """The directory."""
@@ -132,7 +133,7 @@ async def test_disk_tells_nothing(
         store, desk_key.public, desk.Submission("form", phrase, known.prisoner_id, "ru", Wants.FULL, body)
     )
     waiting = await disk(store, database_url, tmp_path)  # here the confirmation is on the disk, for the desk
-    await Sender(store, settings, OWNER, desk_key, desk=True).send_due()
+    await Sender(store, settings, OWNER, desk_key, desk=True).send_next()
     token = link_in(smtp_catcher.mails[0].message)
     await desk.confirm(store, token)
     to_review = await review.claim_next(store, office, anna.id)
@@ -162,7 +163,7 @@ async def test_disk_tells_nothing(
     async with store.database.reading() as connection:
         reply = await scanning.open_reply(connection, reply_row.id, office)
     await scanning.release(store, reply, words("reply").encode(), [words("picture").encode()])
-    await Sender(store, settings, OWNER, office, desk=False).send_due()
+    await send_all(Sender(store, settings, OWNER, office, desk=False))
 
     # it did go round: the sender has it all
     assert [mail.recipients for mail in smtp_catcher.mails] == [[address]] * len(smtp_catcher.mails)

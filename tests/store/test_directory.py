@@ -103,5 +103,7 @@ async def test_letters_held_while_prisoner_cannot_be_written_to(store: Store, cl
     await save(store, Entry(IVAN.model_copy(update={"state": PrisonerState.MOVED}), COLONY))
     held = ("queued", "approved", "in open batch")
     assert await states() == before | dict.fromkeys(held, "held")
-    await save(store, Entry(IVAN, COLONY))
+    await save(store, Entry(IVAN, COLONY))  # names no state
+    assert await states() == before | dict.fromkeys(held, "held")
+    await save(store, Entry(IVAN.model_copy(update={"state": PrisonerState.ACTIVE}), COLONY))
     assert await states() == before | dict.fromkeys(held, "queued")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import fcntl
 import sys
 from pathlib import Path
+from typing import IO
 
+import pytest
 import sqlalchemy as sa
 
 from relay.domain.lives import Record, ScanState
 from relay.store import leases
 from relay.store.leases import ATTEMPTS, FIRST_DELAY, HARD_END, LEASE, LONGEST_DELAY, Owner
 from relay.store.sealed import Store
-from relay.store.tables import outbox, scans
+from relay.store.tables import scans
 from tests.fakes.clock import FakeClock
 from tests.store.rows import add_record
 
@@ -75,6 +78,17 @@ async def test_claim_by_processes_gives_each_row_once(store: Store, database_url
     assert [each.returncode for each in processes] == [0] * PROCESSES
     assert sorted(row for rows in claimed for row in rows) == sorted(ids)
     assert sum(bool(rows) for rows in claimed) > 1  # they did work at the same time
+
+
+async def test_claim_takes_no_more_than_asked_for_where_the_table_was_small(store: Store) -> None:
+    ids = await add_scans(store, 1)
+    async with store.database.writing() as connection:
+        await connection.execute(sa.text("ANALYZE"))  # the planner of PostgreSQL believes in one row from now on
+    ids += await add_scans(store, 6)
+    (claimed,) = await claim(store, "a")
+    async with store.database.reading() as connection:
+        held = sa.select(scans.c.id).where(scans.c.lease_owner.is_not(None))
+        assert (await connection.execute(held)).scalars().all() == [claimed]
 
 
 async def test_claim_takes_oldest_that_is_due_and_fits(store: Store, clock: FakeClock) -> None:
@@ -167,6 +181,33 @@ async def test_failure_waits_at_most_the_longest_delay(store: Store, clock: Fake
     assert (row.next_try_at, row.set_aside_at) == (clock() + LONGEST_DELAY, None)
 
 
+async def test_row_set_aside_is_due_when_tried_again(store: Store, clock: FakeClock) -> None:
+    aside, other, later = await add_scans(store, 3)
+    failed = {"attempts": ATTEMPTS, "last_error": "Failure", "next_try_at": clock() + LONGEST_DELAY}
+    async with store.database.writing() as connection:
+        failed_row = sa.update(scans).values(**failed)
+        await connection.execute(failed_row.where(scans.c.id == later))
+        await connection.execute(failed_row.where(scans.c.id.in_([aside, other])).values(set_aside_at=clock()))
+        for scan_id in (aside, later):
+            await leases.try_again(connection, scans, scans.c.id == scan_id)
+    row = await row_of(store, aside)
+    assert (row.attempts, row.last_error, row.next_try_at, row.set_aside_at) == (0, None, None, None)
+    assert (await row_of(store, other)).set_aside_at == clock()
+    assert (await row_of(store, later)).attempts == ATTEMPTS  # it comes by itself
+    assert await claim(store, "a", limit=3) == [aside]
+
+
+async def test_lease_checked_up_to_its_end(store: Store, clock: FakeClock) -> None:
+    (scan_id,) = await add_scans(store, 1)
+    await claim(store, "a")
+    clock.now += LEASE
+    async with store.database.writing() as connection:
+        await leases.check(connection, scans, scan_id, "a", clock())
+        for owner, now in (("b", clock()), ("a", clock() + SECOND)):
+            with pytest.raises(leases.LeaseLostError, match=f"^the lease on {scan_id} of scans is over$"):
+                await leases.check(connection, scans, scan_id, owner, now)
+
+
 async def test_failure_of_lease_that_is_lost_changes_nothing(store: Store, clock: FakeClock) -> None:
     (scan_id,) = await add_scans(store, 1)
     await claim(store, "a")
@@ -186,7 +227,7 @@ async def test_row_that_kills_its_workers_set_aside(store: Store, clock: FakeClo
         (tmp_path / "run" / f"worker-{death}").touch()  # nobody locks it: as after SIGKILL
         assert await claim(store, f"worker-{death}") == [scan_id]
         async with store.database.writing() as connection:
-            await undertaker.bury_the_dead(connection, [scans], clock())
+            await undertaker.bury_the_dead(connection, clock())
         row = await row_of(store, scan_id)
         assert (row.attempts, row.last_error, row.lease_owner) == (death, leases.DIED, None)
         assert row.set_aside_at == (clock() if death == ATTEMPTS else None)
@@ -213,7 +254,7 @@ async def test_killed_process_buried_and_living_one_not(
 
     undertaker = Owner(folder)
     async with store.database.writing() as connection:
-        await undertaker.bury_the_dead(connection, [scans, outbox], clock())
+        await undertaker.bury_the_dead(connection, clock())
 
     assert await claim(store, "b", limit=2) == [killed_row]
     assert (await row_of(store, living_row)).lease_owner == living_name
@@ -230,6 +271,41 @@ async def test_owner_gives_back_all_of_its_own(store: Store, tmp_path: Path) -> 
     assert await claim(store, owner.name) == [first]
     assert await claim(store, "somebody else") == [second]
     async with store.database.writing() as connection:
-        await owner.give_back_all(connection, [scans, outbox])
+        await owner.give_back_all(connection)
     assert await claim(store, "b", limit=2) == [first]
     owner.close()
+
+
+async def test_file_of_an_owner_has_its_name_only_when_it_is_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[Path]] = []
+    locking = fcntl.flock
+
+    def looking(file: IO[str], how: int) -> None:
+        seen.append(list(tmp_path.glob("worker-*")))
+        locking(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", looking)
+    owner = Owner(tmp_path)
+    assert seen == [[]]
+    assert [path.name for path in tmp_path.iterdir()] == [owner.name]
+    owner.close()
+
+
+async def test_owner_leaves_nothing_behind(store: Store, tmp_path: Path) -> None:
+    first, second = await add_scans(store, 2)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "worker-dead").touch()
+    assert await claim(store, "worker-dead") == [first]
+
+    async def failing() -> None:
+        async with leases.owning(store.database, folder) as owner:
+            assert sorted(await claim(store, owner, limit=2)) == sorted([first, second])
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await failing()
+    assert list(folder.iterdir()) == []
+    assert sorted(await claim(store, "b", limit=2)) == sorted([first, second])

@@ -22,6 +22,7 @@ from relay.domain.lives import (
     State,
     Who,
 )
+from relay.store import leases
 from relay.store.sealed import Store
 from relay.store.tables import events, letters, outbox, replies
 from relay.store.transitions import STATES, TABLES, NotThereError, begin, move
@@ -62,6 +63,7 @@ async def test_transition_allowed_moves_with_one_event_and_its_mail(store: Store
             table = TABLES[record]
             letter_id = await add_record(connection, Record.LETTER, LetterState.POSTED, wants=wants)
             leased = {"lease_owner": "worker-1", "lease_until": AT, "lease_ends": AT, "attempts": 2, "next_try_at": AT}
+            leased |= {"last_error": "Failure", "set_aside_at": AT}
             values = {name: value for name, value in leased.items() if name in table.c}
             values |= {"letter_id": letter_id} if record is Record.REPLY else {}
             values |= {"wants": wants} if record is Record.LETTER else {}
@@ -71,7 +73,7 @@ async def test_transition_allowed_moves_with_one_event_and_its_mail(store: Store
 
             row = (await connection.execute(sa.select(table).where(table.c.id == record_id))).mappings().one()
             assert (row["state"], row["state_since"]) == (target, clock())
-            free = {"lease_owner": None, "lease_until": None, "lease_ends": None, "attempts": 0, "next_try_at": None}
+            free = leases.FREE | leases.FRESH
             assert {name: row[name] for name in free if name in row} == {n: v for n, v in free.items() if n in row}
             columns = (events.c.number, events.c.at, events.c.actor, events.c.source, events.c.target, events.c.reason)
             written = await connection.execute(
