@@ -36,6 +36,12 @@ class _DestroyedError(Exception):
     """The letter of a mail was destroyed meanwhile; nobody can be written to about it."""
 
 
+ABOUT_THE_MAILBOX: Final = range(550, 554)
+"""Refusals that another try does not change (RFC 5321, section 4.2.3): no such mailbox, moved, full, not allowed."""
+POLICY: Final = "5.7."
+"""Stands in refusals (RFC 3463) that are about us: relaying denied, log in first. That is put right on our side."""
+
+
 class Sender:
     """Sends the mails of one key: the desk's confirmations, or all others, which the office composes."""
 
@@ -94,12 +100,13 @@ class Sender:
             await self._store.database.forget()
 
     async def _failed(self, row: sa.Row[*tuple[Any, ...]], error: Exception) -> None:
-        code = _refusal(error)
+        code, words = _answer(error)
         # The server's own words may quote the address, so only the kind and the code are kept.
         told = f"{type(error).__name__} {code or ''}".strip()
         LOG.warning("mail_failed", mail=row.id, error=told)
         now = self._store.database.clock()
-        attempts = 1 if code is not None and code >= 500 else self._settings.mail.attempts
+        final = code in ABOUT_THE_MAILBOX and POLICY not in words
+        attempts = 1 if final else self._settings.mail.attempts
         async with self._store.database.writing() as connection:
             given_up = await leases.fail(
                 connection, outbox, row.id, owner=self._owner, error=told, now=now, attempts=attempts
@@ -229,8 +236,8 @@ async def _destroyed(connection: AsyncConnection, context: Context) -> bool:
     return (await connection.execute(wraps)).first() is None
 
 
-def _refusal(error: Exception) -> int | None:
-    """The status with which the server refused this mail; None where it refused us, or never answered."""
+def _answer(error: Exception) -> tuple[int | None, str]:
+    """The status and the words with which the server refused this mail; None where it refused us, or never answered."""
     if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
-        return max((recipient.code for recipient in error.recipients), default=None)
-    return error.code if isinstance(error, aiosmtplib.SMTPDataError) else None
+        return max(((recipient.code, recipient.message) for recipient in error.recipients), default=(None, ""))
+    return (error.code, error.message) if isinstance(error, aiosmtplib.SMTPDataError) else (None, "")

@@ -199,11 +199,11 @@ async def test_letter_to_somebody_who_was_moved_meanwhile_is_held(house: House, 
         moved = known.prisoner.model_copy(update={"state": PrisonerState.MOVED})
         await directory.save(connection, [Entry(moved, known.facility)], by=WORKER, at=house.clock())
     assert (await post(desk, f"/en/confirm/{await house.token(sent.id)}")).status == 200
-    assert await house.state(sent.id) == "held"
+    assert await house.state(sent) == "held"
 
 
 async def test_letter_taken_back_and_sent_again_is_a_new_one(house: House) -> None:
     first = await house.submit(nonce="the same form")
     await withdraw(house.store, first.id)
     second = await house.submit(nonce="the same form", phrase=first.phrase)
-    assert (await house.state(first.id), await house.state(second.id)) == ("withdrawn", "unconfirmed")
+    assert (await house.state(first), await house.state(second)) == ("withdrawn", "unconfirmed")

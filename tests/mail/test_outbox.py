@@ -246,6 +246,8 @@ class Picky:
         ({"mail": "530 5.7.0 log in first"}, "waiting", "SMTPSenderRefused"),
         ({"mail": "550 5.1.8 this relay is not welcome"}, "waiting", "SMTPSenderRefused"),
         ({"rcpt": f"450 4.2.1 <{ADDRESS}> slow down"}, "waiting", "SMTPRecipientsRefused 450"),
+        ({"rcpt": "554 5.7.1 relay access denied"}, "waiting", "SMTPRecipientsRefused 554"),
+        ({"rcpt": "550 5.7.1 relaying denied"}, "waiting", "SMTPRecipientsRefused 550"),
         ({"rcpt": f"550 5.1.1 <{ADDRESS}> unknown"}, "gave_up", "SMTPRecipientsRefused 550"),
     ],
 )
