@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import signal
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -168,6 +169,10 @@ async def running(relay_: Relay, roles: Collection[Role]) -> AsyncIterator[None]
 
 async def serve(installation: Installation, roles: Collection[Role]) -> None:
     """Run until SIGTERM or SIGINT."""
+    # Keys in a core dump would lie on the disk; and each connection is an open file.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)

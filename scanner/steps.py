@@ -15,6 +15,7 @@ from relay.domain.letters import Transcript, Word
 from relay.domain.lives import WORKER, Actor, LetterState, PageState, Record, ReplyState, ScanState, Who
 from relay.domain.reasons import PageDoubt
 from relay.domain.reply_code import ReplyCode
+from relay.domain.reply_parts import REPLY_PDF, reply_picture_part
 from relay.sealing import ContentKey, Context, PrivateKey, PublicKey
 from relay.store import leases
 from relay.store.database import alone, new_id
@@ -28,7 +29,6 @@ from scanner.limits import GOES_AGAIN, Reason
 from scanner.matching import answerable, placing
 
 ORIGINAL: Final = "original"
-REPLY_PDF: Final = "reply.pdf"
 
 
 class PageNotOpenError(Exception):
@@ -47,11 +47,6 @@ def page_picture(number: int) -> str:
 def page_text(number: int) -> str:
     """The part of a scan that is the invisible text layer of a page."""
     return f"page-{number}.text.pdf"
-
-
-def reply_picture(number: int) -> str:
-    """The part of a reply that is the picture of its n-th page."""
-    return f"{number}.jpg"
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,7 +324,7 @@ async def release(store: Store, reply: OpenReply, pdf: bytes, pictures: Sequence
     async with store.blobs.dropped_on_failure(blobs.values()):
         blobs[REPLY_PDF] = await store.blobs.put_bytes(pdf, key)
         for number, picture in enumerate(pictures, start=1):
-            blobs[reply_picture(number)] = await store.blobs.put_bytes(picture, key)
+            blobs[reply_picture_part(number)] = await store.blobs.put_bytes(picture, key)
     transcript = Transcript(pages=tuple(page.reading.lines for page in reply.pages))
     now = store.database.clock()
     async with store.database.writing() as connection, store.blobs.dropped_on_failure(blobs.values()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -26,8 +26,6 @@ from relay.store.tables import (
     prisoners,
     replies,
 )
-
-REPLY_PDF: Final = "reply.pdf"
 
 
 class NoSuchInboxError(LookupError):

@@ -12,7 +12,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
 from relay.desk import steps
-from relay.desk.inbox import REPLY_PDF, NoSuchInboxError, check_owner, read_inbox, read_reply, reply_part
+from relay.desk.inbox import NoSuchInboxError, check_owner, read_inbox, read_reply, reply_part
 from relay.domain.claim_phrase import is_claim_phrase, new_claim_phrase
 from relay.domain.directory import PrisonerState
 from relay.domain.letters import (
@@ -25,6 +25,7 @@ from relay.domain.letters import (
 )
 from relay.domain.lives import LetterState
 from relay.domain.reply_code import SPECIMEN
+from relay.domain.reply_parts import REPLY_PDF, reply_picture_part
 from relay.sealing import InboxSecret, SealBrokenError
 from relay.store import directory
 from relay.store.blobs import BlobMissingError
@@ -239,7 +240,7 @@ async def confirm(request: web.Request) -> web.Response:
 @ROUTES.get("/{language}/phrase", name="phrase")
 async def ask_phrase(request: web.Request) -> web.Response:
     """Where a sender without a mail address types the claim phrase back."""
-    return render(request, "desk/phrase.html", complaint=None)
+    return render(request, "desk/phrase.html", complaint=None, phrase="")
 
 
 @ROUTES.post("/{language}/phrase", name="phrase")
@@ -252,10 +253,10 @@ async def confirm_phrase(request: web.Request) -> web.Response:
         secret = await steps.confirm_by_phrase(request.config_dict[STORE], phrase, per_hour)
     except steps.NothingToConfirmError:
         complaint = _("These words do not fit. Please compare them one by one; their order counts.")
-        return render(request, "desk/phrase.html", 422, complaint=complaint)
+        return render(request, "desk/phrase.html", 422, complaint=complaint, phrase=phrase)
     except steps.TooManyThisHourError:
         complaint = _("Too many letters without a mail address came in this hour. Yours is kept: try again in an hour.")
-        return render(request, "desk/phrase.html", 429, complaint=complaint)
+        return render(request, "desk/phrase.html", 429, complaint=complaint, phrase=phrase)
     raise web.HTTPSeeOther(path_to(request, "inbox", secret=secret.link))
 
 
@@ -331,7 +332,7 @@ async def reply_pdf(request: web.Request) -> web.Response:
 @ROUTES.get(r"/{language}/inbox/{secret}/reply/{reply}/{number:[1-9]\d{0,3}}.jpg", name="reply_picture")
 async def reply_picture(request: web.Request) -> web.Response:
     """One page of the reply as a picture."""
-    return await _serve(request, f"{request.match_info['number']}.jpg", "image/jpeg")
+    return await _serve(request, reply_picture_part(int(request.match_info["number"])), "image/jpeg")
 
 
 async def _serve(request: web.Request, part: str, content_type: str) -> web.Response:

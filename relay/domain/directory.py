@@ -205,9 +205,3 @@ def write_csv(entries: Iterable[Entry]) -> str:
         cells = {name: "" if value is None else str(value) for name, value in values.items()}
         rows.writerow({name: f"'{cell}" if _is_formula(cell) else cell for name, cell in cells.items()})
     return out.getvalue()
-
-
-def slug_of(name: str) -> str:
-    """A slug from a name in Latin letters; empty where nothing of it is left."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    return "-".join(re.findall(r"[a-z0-9]+", plain))[:80].strip("-")

@@ -18,6 +18,7 @@ from relay.config import Settings
 from relay.domain.letters import Transcript, Wants
 from relay.domain.lives import MailKind, MailState, Record
 from relay.domain.reasons import REFUSALS, Refusal
+from relay.domain.reply_parts import REPLY_PDF
 from relay.mail import compose
 from relay.sealing import Context, PrivateKey
 from relay.store import leases
@@ -147,7 +148,7 @@ class Sender:
             sealed = (
                 await connection.execute(sa.select(replies.c.transcript).where(replies.c.id == row.reply_id))
             ).scalar_one()
-            blob_id = await find_blob(connection, context, "reply.pdf")
+            blob_id = await find_blob(connection, context, REPLY_PDF)
         transcript = Transcript.model_validate_json(reply_key.decrypt(sealed))
         pdf = await self._store.blobs.get_bytes(blob_id, reply_key)
         message = compose.reply(envelope, Wants(letter.wants), letter.name, link, transcript, pdf)

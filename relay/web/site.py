@@ -62,6 +62,7 @@ def new_site(packages: Sequence[str], *middlewares: Any) -> web.Application:
         environment.filters["grouped"] = grouped
     site.router.add_static("/static", str(resources.files("relay.web").joinpath("static")), name="static")
     site.router.add_get("/", _choose_language)
+    site.router.add_get("/{language}", _choose_language)
     return site
 
 

@@ -19,7 +19,6 @@ from relay.domain.directory import (
     Prisoner,
     PrisonerState,
     read_csv,
-    slug_of,
     write_csv,
 )
 from relay.domain.languages import LANGUAGES
@@ -201,11 +200,3 @@ def test_file_that_is_no_directory_refused(text: str, message: str) -> None:
     with pytest.raises(DirectoryFileError) as refused:
         read_csv(text)
     assert str(refused.value) == message
-
-
-@pytest.mark.parametrize(
-    ("name", "slug"),
-    [("Anna Müller-Ek", "anna-muller-ek"), ("  O'Neil ", "o-neil"), ("Иван", ""), ("a" * 79 + " b", "a" * 79)],
-)
-def test_slug_from_name(name: str, slug: str) -> None:
-    assert slug_of(name) == slug

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from relay.domain.lives import LetterState, ReplyState
 from relay.domain.reply_code import SPECIMEN, Side, new_reply_code
+from relay.domain.reply_parts import REPLY_PDF, reply_picture_part
 from relay.sealing import Context, SealBrokenError
 from relay.store import leases, tables
 from relay.store.sealed import load_key, open_part
@@ -342,7 +343,7 @@ async def test_release_opens_the_reply_to_its_sender_and_to_nobody_else(house: H
     reply = await opened(house)
     await steps.release(house.store, reply, b"a pdf", [b"a picture"])
     context = Context("reply", reply.id)
-    for part, data in ((steps.REPLY_PDF, b"a pdf"), (steps.reply_picture(1), b"a picture")):
+    for part, data in ((REPLY_PDF, b"a pdf"), (reply_picture_part(1), b"a picture")):
         assert await open_part(house.store, context, part, mine.secret.key) == data
         with pytest.raises(SealBrokenError):
             await open_part(house.store, context, part, other.secret.key)
