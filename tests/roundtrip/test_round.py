@@ -27,7 +27,9 @@ def relay(*arguments: str | Path) -> str:
     """What a command of the relay says, one that must end well and without complaint."""
     command = [sys.executable, "-m", "relay", *map(str, arguments)]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    # Some machines cannot run the sandbox, and then say so; nothing else may be complained about.
+    complaints = [line for line in done.stderr.splitlines() if "sandbox_missing" not in line]
+    assert (done.returncode, complaints) == (0, [])
     return done.stdout
 
 

@@ -260,6 +260,7 @@ async def test_several_files_at_once_are_each_taken(work: Path) -> None:
 
 async def test_without_a_sandbox_the_limits_alone_hold(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "sandbox_available", lambda: False)
+    intake._say_sandbox_is_missing.cache_clear()
     with capture_logs() as logs:
         for _ in range(2):
             (page,) = await taken(picture("PNG"), work)
