@@ -22,7 +22,6 @@ from relay.store.tables import (
     facilities,
     inboxes,
     letters,
-    pages,
     prisoners,
     replies,
 )
@@ -63,9 +62,7 @@ class Reply:
 
     id: str
     prisoner: str
-    released_at: datetime.datetime
     transcript: Transcript
-    page_count: int
 
 
 async def read_inbox(connection: AsyncConnection, secret: InboxSecret) -> list[Letter]:
@@ -141,13 +138,10 @@ async def read_reply(connection: AsyncConnection, secret: InboxSecret, reply_id:
     """A released reply of the inbox. Raises NoSuchInboxError."""
     row = await _released(connection, secret, reply_id)
     content_key = await load_key(connection, Context(Record.REPLY, reply_id), secret.key)
-    count = (await connection.execute(sa.select(sa.func.count()).where(pages.c.reply_id == reply_id))).scalar_one()
     return Reply(
         id=reply_id,
         prisoner=row.prisoner,
-        released_at=row.state_since,
         transcript=Transcript.model_validate_json(content_key.decrypt(row.transcript)),
-        page_count=count,
     )
 
 
