@@ -35,6 +35,10 @@ _INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200d\u2060\ufe00-\ufe0f\ufeff]")
 """Soft hyphens, joiners, variation selectors and byte order marks: they ask for a shape and print nothing."""
 _CLUSTER: Final = re.compile(r"[^\u0300-\u036f][\u0300-\u036f]*|[\u0300-\u036f]+")
 """A character with the accents on it, which may have a glyph together that they lack apart."""
+_BLOCKS: Final = re.compile("\N{FULL BLOCK}+")
+"""What is printed for a covered word."""
+_BLOCK: Final = (-512 / 2048, 1921 / 2048)
+"""Lower and upper end of a block over the baseline, in em (DejaVu's own figures)."""
 _RIGHT_TO_LEFT: Final = {"R", "AL", "AN"}
 _ACCENTS: Final = re.compile("[\u0300-\u036f]")
 
@@ -145,7 +149,12 @@ class Typeface:
         if width and length > width * mm:
             size *= width * mm / length
             length = width * mm
-        words = canvas.beginText(x * mm - (length if right else 0), (PAGE.height - baseline) * mm)
+        left, bottom = x * mm - (length if right else 0), (PAGE.height - baseline) * mm
+        for blocks in _BLOCKS.finditer(text):  # one box behind them: between glyphs hairlines would show
+            start, reach = self.width(text[: blocks.start()], size), self.width(blocks.group(), size)
+            low, high = (end * size for end in _BLOCK)
+            canvas.rect(left + start, bottom + low, reach, high - low, stroke=0, fill=1)
+        words = canvas.beginText(left, bottom)
         words.setCharSpace(spacing * mm)
         for font, run in self.runs(text):
             words.setFont(font, size)

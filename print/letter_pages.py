@@ -1,4 +1,5 @@
-"""A letter on A4 paper: the sender's text, line for line, framed by what lets loose pages find each other again.
+"""A letter on A4 paper: the sender's text, line for line, then the photos, framed by what lets loose pages find each
+other again.
 
 Every page names the prisoner, says which page of how many it is and carries the reply code. Letters are printed on one
 side of the paper: in some places only the odd pages are copied and handed on.
@@ -7,16 +8,18 @@ side of the paper: in some places only the odd pages are copied and handed on.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import BytesIO
 from typing import Final
 
 from babel.dates import format_date
-from reportlab.lib.units import mm
+from reportlab.lib.units import inch, mm
+from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
 from print.fonts import BOLD, MONO, SANS, SERIF, as_printed
 from relay.domain.letter_pages import LetterToPrint
 from relay.domain.reply_code import grouped
-from relay.domain.sheet import PAGE
+from relay.domain.sheet import PAGE, Rect
 from relay.locale import catalogue
 
 # All in mm, unless they say otherwise.
@@ -36,6 +39,10 @@ DATE_LINES: Final = 2
 """Lines that the date takes from the first page."""
 SENDER_DISTANCE: Final = 2 * LEADING
 FOOTER_BASELINE: Final = PAGE.height - 20.0
+PHOTO: Final = Rect(MARGIN, FIRST_BASELINE - LEADING, WIDTH, FOOTER_BASELINE - FIRST_BASELINE)
+"""Where a photo may lie, between the frame's lines."""
+PHOTO_DPI: Final = 150
+"""A photo of few pixels is printed no larger than this: larger, it would only be coarser."""
 SMALL: Final = 10.5
 """Points, of what is not the letter itself."""
 NAME_WIDTH: Final = 115.0
@@ -71,15 +78,16 @@ def pages_of(text: str) -> list[list[str]]:
 
 
 def page_count(letter: LetterToPrint) -> int:
-    """How many pages the letter takes, without its reply sheets. Raises NoGlyphError."""
-    return len(pages_of(letter.text))
+    """How many pages the letter takes with its photos, without its reply sheets. Raises NoGlyphError."""
+    return len(pages_of(letter.text)) + len(letter.photos)
 
 
 def draw_letter(canvas: Canvas, letter: LetterToPrint) -> Iterator[None]:
     """Draw the letter page by page onto the canvas; the caller ends each page. Raises NoGlyphError."""
     pages = pages_of(letter.text)
+    count = len(pages) + len(letter.photos)
     for number, lines in enumerate(pages, start=1):
-        _draw_frame(canvas, letter, number, len(pages))
+        _draw_frame(canvas, letter, number, count)
         baseline = FIRST_BASELINE
         if number == 1:
             SERIF.draw(canvas, _date(letter), PAGE.width - MARGIN, baseline, TEXT_SIZE, right=True)
@@ -89,6 +97,10 @@ def draw_letter(canvas: Canvas, letter: LetterToPrint) -> Iterator[None]:
             baseline += LEADING
         if number == len(pages):
             _draw_sender(canvas, letter, baseline - LEADING + SENDER_DISTANCE)
+        yield
+    for number, photo in enumerate(letter.photos, start=len(pages) + 1):
+        _draw_frame(canvas, letter, number, count)
+        _draw_photo(canvas, photo)
         yield
 
 
@@ -109,6 +121,15 @@ def _draw_sender(canvas: Canvas, letter: LetterToPrint, baseline: float) -> None
     _ = catalogue(letter.sheet_language).gettext
     sender = _("Letter from {name}").format(name=as_printed(letter.printed_name))
     SANS.draw(canvas, sender, MARGIN, baseline, SMALL, width=WIDTH)
+
+
+def _draw_photo(canvas: Canvas, jpeg: bytes) -> None:
+    """Draw a photo as large as it fits, in the middle under the head of the page; it is never turned."""
+    picture = ImageReader(BytesIO(jpeg))
+    pixels = picture.getSize()
+    scale = min(PHOTO.width * mm / pixels[0], PHOTO.height * mm / pixels[1], inch / PHOTO_DPI)
+    width, height = pixels[0] * scale, pixels[1] * scale
+    canvas.drawImage(picture, (PAGE.width * mm - width) / 2, (PAGE.height - PHOTO.y) * mm - height, width, height)
 
 
 def _date(letter: LetterToPrint) -> str:

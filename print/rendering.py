@@ -1,10 +1,10 @@
 """Letters as one PDF for the printer, and as pictures for the sender.
 
-A letter is printed on one side of the paper only, a reply sheet on both. So every piece of paper takes two pages of the
-PDF: a letter page and a blank back, or the sides A and B of one sheet. A printer that turns the paper over by itself
-takes the whole file, as the file itself proposes: turned on the long edge, and not scaled, because the scanner measures
-from mark to mark. With a printer that does not, print the odd pages, put the stack back and print the even pages.
-Whoever leaves out the second pass has whole letters, and sheets with only one side, which works as well.
+A letter and its photos are printed on one side of the paper only, a reply sheet on both. So every piece of paper takes
+two pages of the PDF: a page of the letter and a blank back, or the sides A and B of one sheet. A printer that turns the
+paper over by itself takes the whole file, as the file itself proposes: turned on the long edge, and not scaled, because
+the scanner measures from mark to mark. With a printer that does not, print the odd pages, put the stack back and print
+the even pages. Whoever leaves out the second pass has whole letters, and sheets with only one side, which works too.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Final, TypeVar
 
 import pypdfium2
+from reportlab import rl_config
 from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
 
@@ -35,6 +36,8 @@ PREVIEW_DPI: Final = 100
 PDF_DPI: Final = 72
 PDF_VERSION: Final = (1, 7)
 """The first in which a file can propose to be printed on both sides."""
+
+rl_config.useA85 = 0  # photos as text would make the file a quarter larger
 
 _Input = TypeVar("_Input")
 _Output = TypeVar("_Output")
@@ -77,7 +80,7 @@ class RenderingPool:
         return fonts.unprintable(text)
 
     def page_count(self, text: str) -> int:
-        """How many letter pages the text fills, without the reply sheets."""
+        """How many letter pages the text fills, without photos and reply sheets."""
         return len(pages_of(text))
 
     async def preview(self, letter: LetterToPrint) -> list[bytes]:

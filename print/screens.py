@@ -21,8 +21,9 @@ ROUTES: Final = web.RouteTableDef()
 @ROUTES.get("/{language}/print", name="print")
 async def overview(request: web.Request) -> web.Response:
     """What waits, by facility, and the batches."""
-    async with request.config_dict[STORE].database.reading() as connection:
-        waiting = await steps.waiting(connection)
+    database = request.config_dict[STORE].database
+    async with database.reading() as connection:
+        waiting = await steps.waiting(connection, database.clock())
         made = await steps.all_batches(connection)
     return render(request, "print/print.html", waiting=waiting, batches=made)
 

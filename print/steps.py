@@ -12,7 +12,7 @@ from relay.domain.letter_pages import LetterToPrint
 from relay.domain.lives import WORKER, Actor, BatchState, LetterState, Record, Who
 from relay.sealing import ContentKey, Context, PrivateKey
 from relay.store import directory
-from relay.store.letters import to_print
+from relay.store.letters import settled, to_print
 from relay.store.sealed import Store, name_blob, open_part, save_key
 from relay.store.tables import batches, facilities, letters, prisoners
 from relay.store.transitions import begin, move
@@ -61,14 +61,14 @@ class Batch:
     set_aside: bool
 
 
-async def waiting(connection: AsyncConnection) -> list[Waiting]:
-    """What waits to be printed, by facility, the oldest first."""
+async def waiting(connection: AsyncConnection, now: datetime.datetime) -> list[Waiting]:
+    """What waits to be printed, by facility, the oldest first. What the review can still undo is not in it."""
     oldest = sa.func.min(letters.c.state_since)
     rows = await connection.execute(
         sa.select(facilities.c.id, facilities.c.name, sa.func.count().label("waiting"), oldest.label("oldest"))
         .join(prisoners, prisoners.c.facility_id == facilities.c.id)
         .join(letters, letters.c.prisoner_id == prisoners.c.id)
-        .where(letters.c.state == LetterState.APPROVED, letters.c.batch_id.is_(None))
+        .where(letters.c.state == LetterState.APPROVED, letters.c.batch_id.is_(None), settled(now))
         .group_by(facilities.c.id, facilities.c.name)
         .order_by(oldest)
     )
@@ -110,6 +110,7 @@ async def make_batch(store: Store, facility_id: str, by: Actor) -> str:
                 .where(
                     letters.c.state == LetterState.APPROVED,
                     letters.c.batch_id.is_(None),
+                    settled(now),
                     prisoners.c.facility_id == facility_id,
                 )
                 .order_by(letters.c.created_at, letters.c.id)
@@ -138,12 +139,11 @@ async def letters_of(
                 .order_by(letters.c.created_at, letters.c.id)
             )
         ).all()
-        return {
-            row.id: await to_print(
-                connection, row.id, await directory.by_id(connection, row.prisoner_id), office, return_address
-            )
-            for row in rows
-        }
+        known = {row.id: await directory.by_id(connection, row.prisoner_id) for row in rows}
+    return {
+        letter_id: await to_print(store, letter_id, person, office, return_address)
+        for letter_id, person in known.items()
+    }
 
 
 async def rendered(store: Store, batch_id: str, letter_ids: list[str], pdf: bytes) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import resource
 import signal
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from enum import StrEnum
+from functools import cached_property
 from typing import Final
 
 from aiohttp import web
@@ -17,6 +19,10 @@ import censor_queue.screens
 import relay.desk.screens
 import relay.office.screens
 import scanner.screens
+from censor_queue.ahead import keeping_ahead
+from censor_queue.profiles import ProfileError, load_profiles
+from censor_queue.review import REVIEW, Review
+from censor_queue.screening import Screener
 from print import screens as print_screens
 from print.rendering import RenderingPool
 from relay.config import ConfigError, Installation, Settings
@@ -25,10 +31,11 @@ from relay.store.blobs import Blobs
 from relay.store.database import Database
 from relay.store.schema import migrate
 from relay.store.sealed import Store
-from relay.web.keys import DESK, LETTER_PAGES, OFFICE_KEY, SETTINGS, STORE
+from relay.web.keys import DESK, LETTER_PAGES, OFFICE_KEY, PHOTOS, SCREENING, SETTINGS, STORE
 from relay.web.sessions import only_volunteers
 from relay.web.site import new_site
 from relay.worker import DRAIN_SECONDS, Job, desk_jobs, office_jobs, working
+from scanner.photos import PhotoDecoder
 
 OFFICE: Final = "office"
 DESK_KEY: Final = "desk"
@@ -67,6 +74,20 @@ class Relay:
     def office_key(self) -> PrivateKey:
         """What opens all that is stored. Raises ConfigError."""
         return self.private_key(OFFICE)
+
+    @cached_property
+    def screener(self) -> Screener:
+        """What screens letters, with the profiles of this installation. Raises ConfigError."""
+        try:
+            return Screener(load_profiles(self.installation.profiles))
+        except ProfileError as error:
+            raise ConfigError(str(error)) from error
+
+    def review(self, pages: RenderingPool) -> Review:
+        """What the steps of the review stand on. Raises ConfigError."""
+        settings = self.settings
+        undo = datetime.timedelta(minutes=settings.review.undo_minutes)
+        return Review(self.store, self.office_key, self.screener, pages, settings.site.return_address, undo)
 
     async def close(self) -> None:
         """Close the database."""
@@ -117,15 +138,17 @@ def desk_site(relay_: Relay, pages: RenderingPool) -> web.Application:
     site = new_site(["relay.desk"])
     site[STORE], site[SETTINGS] = relay_.store, relay_.settings
     site[LETTER_PAGES], site[DESK] = pages, _public(relay_.installation, DESK_KEY)
+    site[SCREENING], site[PHOTOS] = relay_.screener, PhotoDecoder()
     site.add_routes(relay.desk.screens.ROUTES)
     return site
 
 
-def office_site(relay_: Relay) -> web.Application:
+def office_site(relay_: Relay, pages: RenderingPool) -> web.Application:
     """The volunteers' site."""
-    site = new_site(["relay.office", "censor_queue", "print", "scanner"], only_volunteers)
+    site = new_site(["relay.office", "censor_queue", "print", "scanner"], only_volunteers, scripts=True)
     site[STORE], site[SETTINGS] = relay_.store, relay_.settings
-    site[OFFICE_KEY] = relay_.office_key
+    site[OFFICE_KEY], site[LETTER_PAGES], site[REVIEW] = relay_.office_key, pages, relay_.review(pages)
+    site.cleanup_ctx.append(keeping_ahead)
     for screens in (relay.office.screens, censor_queue.screens, print_screens, scanner.screens):
         site.add_routes(screens.ROUTES)
     return site
@@ -160,7 +183,8 @@ async def running(relay_: Relay, roles: Collection[Role]) -> AsyncIterator[None]
             jobs += desk_jobs(relay_.store, settings, relay_.private_key(DESK_KEY))
             await stack.enter_async_context(listening(desk_site(relay_, pages), settings.desk.host, settings.desk.port))
         if Role.OFFICE in roles:
-            await stack.enter_async_context(listening(office_site(relay_), settings.office.host, settings.office.port))
+            office = office_site(relay_, pages)
+            await stack.enter_async_context(listening(office, settings.office.host, settings.office.port))
         if Role.WORKER in roles:
             jobs += office_jobs(relay_.store, settings, relay_.office_key, pages)
         await stack.enter_async_context(working(relay_.store, relay_.installation.runtime, jobs))

@@ -95,6 +95,13 @@ class LetterSettings(_Section):
     days_to_confirm: int = Field(default=7, ge=1)
 
 
+class ReviewSettings(_Section):
+    """How letters are read before they are printed."""
+
+    undo_minutes: int = Field(default=10, ge=0)
+    profiles: str = "profiles"
+
+
 class ScanSettings(_Section):
     """Limits of what the scanner takes in."""
 
@@ -118,6 +125,7 @@ class Settings(BaseSettings):
     keys: Keys = Keys()
     mail: Mail = Mail()
     letter: LetterSettings = LetterSettings()
+    review: ReviewSettings = ReviewSettings()
     scan: ScanSettings = ScanSettings()
 
     @classmethod
@@ -156,6 +164,11 @@ class Installation:
     def runtime(self) -> Path:
         """The folder of what running processes hold: their locks."""
         return self.folder / "run"
+
+    @property
+    def profiles(self) -> Path:
+        """The folder of the installation's own profiles for the review; it need not exist."""
+        return self.folder / self.settings.review.profiles
 
     @property
     def database(self) -> str:

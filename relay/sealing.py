@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import os
 import struct
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
@@ -110,6 +111,11 @@ class PrivateKey:
     def text(self) -> str:
         """What stands in a key file."""
         return _for_file(self.seed)
+
+    def tag(self, kind: str, value: str) -> str:
+        """A keyed hash under which equal values are recognised; without the key nobody can try values out."""
+        key = _derive(self.seed, b"tags", KEY_BYTES)
+        return hmac.new(key, f"{kind}\x1f{value}".encode(), "sha256").hexdigest()
 
 
 def _from_file(path: Path) -> bytes:

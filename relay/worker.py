@@ -12,12 +12,13 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from censor_queue.jobs import count_passed
 from print.jobs import render_next
 from print.rendering import RenderingPool
 from relay.config import Settings
-from relay.domain.lives import WORKER, LetterState, Record
+from relay.domain.lives import WORKER, LetterState, MailKind, Record
 from relay.log import failed
-from relay.mail.outbox import Sender, drop_confirmations
+from relay.mail.outbox import Sender, drop_mails
 from relay.sealing import PrivateKey
 from relay.store.audit import add_checkpoint
 from relay.store.leases import owning
@@ -50,6 +51,7 @@ def office_jobs(store: Store, settings: Settings, office: PrivateKey, pages: Ren
         lambda owner: render_next(store, settings, owner, office, pages),
         lambda owner: split_next(store, settings, owner, office),
         lambda owner: assemble_next(store, owner, office),
+        lambda _: count_passed(store, office),
         partial(_expire, store, settings),
         partial(_checkpoint, store),
     ]
@@ -104,7 +106,7 @@ async def _expire(store: Store, settings: Settings, owner: str) -> bool:
         for letter_id in found:
             await move(connection, Record.LETTER, letter_id, LetterState.EXPIRED, by=WORKER, at=now)
             await shred(connection, letter_context(letter_id))
-            await drop_confirmations(connection, letter_id, now)
+            await drop_mails(connection, letter_id, [MailKind.CONFIRM], now)
     await store.database.forget()
     return bool(found)
 

@@ -1,8 +1,8 @@
 """The limited child: everything native that meets the bytes of a received file runs here and nowhere else.
 
-`python -m scanner.child LIMITS`, the file on standard input, the answers on standard output: lines of JSON, and after
-the line of a page its raw pixels. What leaves is pixels and numbers; no file is written. `scanner.intake` is the
-parent and believes nothing of it.
+`python -m scanner.child LIMITS [LONGEST_SIDE]`, the file on standard input, the answers on standard output: lines of
+JSON, and after the line of a page its raw pixels. With the longest side in pixels the file is a photo, otherwise a
+scan. What leaves is pixels and numbers; no file is written. `scanner.intake` is the parent and believes nothing of it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from numbers import Real
 from typing import BinaryIO, Final, cast
 
 import cv2
 import numpy as np
+import pi_heif
 import pypdfium2
 from PIL import Image as Pictures
-from PIL import ImageOps
+from PIL import ImageCms, ImageOps, UnidentifiedImageError
 from pypdfium2.raw import FPDF_ERR_PASSWORD
 
 from relay.domain.sheet import PAGE
@@ -57,6 +59,8 @@ _KINDS: Final = {
     b"II+\x00": "TIFF",
     b"MM\x00+": "TIFF",
 }
+_PHOTO_KINDS: Final = ("JPEG", "PNG", "WEBP", "HEIF")
+"""What phones and messengers make."""
 _PDF_WITHIN: Final = 1024
 """Bytes in which the mark of a PDF may stand; some scanners write something before it."""
 
@@ -78,17 +82,17 @@ class _Source:
 
 
 def main() -> int:
-    """Read the file on standard input under the limits given as JSON in the first argument."""
+    """Read the file on standard input under the limits given as JSON in the first argument, a photo with a second."""
     limits = Limits(**json.loads(sys.argv[1]))
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints must not get between the answers
     _confine(limits)
     _answer(answers, kind="ready")
     try:
-        count, sources = _open(sys.stdin.buffer, limits)
-        _answer(answers, kind="pages", pages=count)
-        for source in sources:
-            _give_page(answers, source)
+        if sys.argv[2:]:
+            _give_photo(answers, sys.stdin.buffer, limits, int(sys.argv[2]))
+        else:
+            _give_pages(answers, sys.stdin.buffer, limits)
     except ScanRefusedError as refused:
         _answer(answers, kind="refused", reason=refused.reason)
     except MemoryError:
@@ -123,6 +127,44 @@ def _confine(limits: Limits) -> None:
 def _answer(answers: BinaryIO, **answer: object) -> None:
     answers.write(json.dumps(answer).encode() + b"\n")
     answers.flush()
+
+
+def _give_photo(answers: BinaryIO, file: BinaryIO, limits: Limits, longest: int) -> None:
+    pi_heif.register_heif_opener(thumbnails=False)
+    pi_heif.options.DECODE_THREADS = 1
+    try:
+        picture: Pictures.Image = Pictures.open(file, formats=_PHOTO_KINDS)
+    except UnidentifiedImageError:
+        raise NotAScanError(limits) from None
+    _check_pixels(picture, limits)
+    if picture.mode in {"1", "P", "PA"} or "transparency" in picture.info:  # colours that cannot be mixed
+        picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+    elif picture.mode.startswith("I;16"):
+        picture = Pictures.fromarray(_eight_bits(picture))
+    picture.thumbnail((longest, longest), Pictures.Resampling.LANCZOS)
+    _turn_upright(picture)
+    shown = np.asarray(_on_white(_in_srgb(picture)).convert("RGB"))
+    _answer(answers, kind="photo", size=shown.shape[1::-1])
+    answers.write(shown.tobytes())
+    answers.flush()
+
+
+def _in_srgb(picture: Pictures.Image) -> Pictures.Image:
+    """The picture in the colours that it has by its profile: phones save in others than screens show."""
+    profile = picture.info.get("icc_profile")
+    if profile and picture.mode in {"L", "RGB", "RGBA", "CMYK"}:
+        with suppress(ImageCms.PyCMSError):
+            meant, screen = ImageCms.getOpenProfile(BytesIO(profile)), ImageCms.createProfile("sRGB")
+            mode = "RGBA" if picture.mode == "RGBA" else "RGB"
+            return ImageCms.profileToProfile(picture, meant, screen, outputMode=mode) or picture
+    return picture
+
+
+def _give_pages(answers: BinaryIO, file: BinaryIO, limits: Limits) -> None:
+    count, sources = _open(file, limits)
+    _answer(answers, kind="pages", pages=count)
+    for source in sources:
+        _give_page(answers, source)
 
 
 def _open(file: BinaryIO, limits: Limits) -> tuple[int, Iterator[_Source]]:
@@ -171,22 +213,37 @@ def _open_picture(file: BinaryIO, kind: str, limits: Limits) -> tuple[int, Itera
 def _decoded(picture: Pictures.Image, number: int, limits: Limits) -> _Source:
     if number:
         picture.seek(number)
-    if picture.width * picture.height > limits.megapixels * 1_000_000:
-        raise TooManyPixelsError(limits)
+    _check_pixels(picture, limits)
     stated = picture.info.get("dpi")
     picture.load()
     _turn_upright(picture)
     if picture.mode.startswith("I;16"):
-        image = (np.asarray(picture) >> 8).astype(np.uint8)
+        image = _eight_bits(picture)
     elif picture.has_transparency_data:
-        behind = Pictures.new("RGBA", picture.size, "white")
-        behind.alpha_composite(picture.convert("RGBA"))
-        image = np.asarray(behind.convert("RGB"))
+        image = np.asarray(_on_white(picture))
     elif picture.mode in {"L", "RGB"}:
         image = np.asarray(picture)
     else:
         image = np.asarray(picture.convert("L" if picture.mode in {"1", "I", "F"} else "RGB"))
     return _Source(image, _resolution(stated, image))
+
+
+def _check_pixels(picture: Pictures.Image, limits: Limits) -> None:
+    if picture.width * picture.height > limits.megapixels * 1_000_000:
+        raise TooManyPixelsError(limits)
+
+
+def _eight_bits(picture: Pictures.Image) -> Image:
+    return (np.asarray(picture) >> 8).astype(np.uint8)
+
+
+def _on_white(picture: Pictures.Image) -> Pictures.Image:
+    """The picture itself where nothing of it can be seen through, otherwise on white, as RGB."""
+    if not picture.has_transparency_data:
+        return picture
+    behind = Pictures.new("RGBA", picture.size, "white")
+    behind.alpha_composite(picture.convert("RGBA"))
+    return behind.convert("RGB")
 
 
 def _turn_upright(picture: Pictures.Image) -> None:

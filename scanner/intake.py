@@ -2,8 +2,8 @@
 
 The child gets the file as an open descriptor and gives back pixels and numbers through a pipe. It cannot name a file,
 and nothing it says is used before it is checked: until then its answers are called `untrusted`. The pictures that are
-kept are encoded here, from pixels, so no byte of the received file is in them. The pipe holds the child back: it is at
-most one page ahead of the caller, whatever the number of pages.
+kept are encoded in this process, from pixels, so no byte of the received file is in them. The pipe holds the child
+back: it is at most one page ahead of the caller, whatever the number of pages.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, BinaryIO, Final, Literal
 
 import structlog
 from PIL import Image
@@ -30,6 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 import relay
 import scanner
+from relay.domain.photos import LONGEST_SIDE
 from scanner.codes import Method, PageCodes, matrix_codes
 from scanner.geometry import Geometry
 from scanner.limits import (
@@ -109,19 +110,31 @@ async def pages(path: Path, into: Path, limits: Limits) -> AsyncGenerator[PageFi
         raise TooLargeError(limits)
     if size == 0:
         raise NotAScanError(limits)
-    child = await _start(path, limits)
-    try:
-        async with aclosing(_read(_Answers(child, limits), limits)) as given:
-            async for number, page, grey, picture in given:
-                yield await asyncio.to_thread(_keep, number, page, grey, picture, into)
-    finally:
-        with suppress(ProcessLookupError):
-            child.kill()
-        # asyncio sees the end of a process only when its pipes are at their end, and stops reading a full one: what
-        # the child had written ahead, at most twice the limit of the reader and a pipe, is read away.
-        assert child.stdout is not None
-        await child.stdout.read()
-        await child.wait()
+    async with (
+        _ended(await _start(path, limits)) as child,
+        aclosing(_read(_Answers(child, limits), limits)) as given,
+    ):
+        async for number, page, grey, picture in given:
+            yield await asyncio.to_thread(_keep, number, page, grey, picture, into)
+
+
+async def photo(untrusted: bytes, limits: Limits) -> Image.Image:
+    """The first picture of a received file: upright, in RGB on white, no side longer than LONGEST_SIDE.
+
+    Nothing is written to a disk. Raises a ScanRefusedError, and ChildFailedError.
+    """
+    if len(untrusted) > limits.megabytes * 1_000_000:
+        raise TooLargeError(limits)
+    async with _ended(await _start_on_photo(untrusted, limits)) as child:
+        answers = _Answers(child, limits)
+        await answers.started()
+        found = await answers.next()
+        if not isinstance(found, _Photo):
+            raise DamagedError(limits)
+        pixels = await answers.pixels(found.size, 3)
+        if not isinstance(await answers.next(), _Done):
+            raise DamagedError(limits)
+    return Image.frombytes("RGB", found.size, pixels)
 
 
 def sandbox_available() -> bool:
@@ -185,15 +198,41 @@ def _environment() -> dict[str, str]:
 
 
 async def _start(path: Path, limits: Limits) -> Process:
-    command = [sys.executable, "-m", "scanner.child", json.dumps(asdict(limits))]
+    with path.open("rb") as file:
+        return await _start_on(file, limits)
+
+
+async def _start_on_photo(untrusted: bytes, limits: Limits) -> Process:
+    with os.fdopen(os.memfd_create("photo"), "w+b") as file:
+        file.write(untrusted)
+        file.seek(0)
+        return await _start_on(file, limits, str(LONGEST_SIDE))
+
+
+async def _start_on(file: BinaryIO, limits: Limits, *more: str) -> Process:
+    command = [sys.executable, "-m", "scanner.child", json.dumps(asdict(limits)), *more]
     if await asyncio.to_thread(sandbox_available):
         command = _sandbox() + command
     else:
         _say_sandbox_is_missing()
-    with path.open("rb") as file:
-        return await asyncio.create_subprocess_exec(
-            *command, stdin=file, stdout=PIPE, stderr=DEVNULL, env=_environment(), cwd="/", limit=1 << 20
-        )
+    return await asyncio.create_subprocess_exec(
+        *command, stdin=file, stdout=PIPE, stderr=DEVNULL, env=_environment(), cwd="/", limit=1 << 20
+    )
+
+
+@asynccontextmanager
+async def _ended(child: Process) -> AsyncIterator[Process]:
+    """The child, which has ended when this is left."""
+    try:
+        yield child
+    finally:
+        with suppress(ProcessLookupError):
+            child.kill()
+        # asyncio sees the end of a process only when its pipes are at their end, and stops reading a full one: what
+        # the child had written ahead, at most twice the limit of the reader and a pipe, is read away.
+        assert child.stdout is not None
+        await child.stdout.read()
+        await child.wait()
 
 
 # --- its answers
@@ -230,6 +269,14 @@ class _Page(_Answer):
     codes: list[_Code] = Field(max_length=40)
 
 
+_Side = Annotated[int, Field(ge=1, le=LONGEST_SIDE)]
+
+
+class _Photo(_Answer):
+    kind: Literal["photo"]
+    size: tuple[_Side, _Side]
+
+
 class _Refused(_Answer):
     kind: Literal["refused"]
     reason: Reason
@@ -239,8 +286,8 @@ class _Done(_Answer):
     kind: Literal["done"]
 
 
-_ANSWER: Final[TypeAdapter[_Ready | _Count | _Page | _Refused | _Done]] = TypeAdapter(
-    Annotated[_Ready | _Count | _Page | _Refused | _Done, Field(discriminator="kind")]
+_ANSWER: Final[TypeAdapter[_Ready | _Count | _Page | _Photo | _Refused | _Done]] = TypeAdapter(
+    Annotated[_Ready | _Count | _Page | _Photo | _Refused | _Done, Field(discriminator="kind")]
 )
 
 
@@ -260,7 +307,7 @@ class _Answers:
                     return
         raise ChildFailedError("The process that reads scans could not start. `relay doctor` looks for the reason.")
 
-    async def next(self) -> _Ready | _Count | _Page | _Done:
+    async def next(self) -> _Ready | _Count | _Page | _Photo | _Done:
         """What the child says next. Raises a ScanRefusedError, its own or for what it fails to say."""
         try:
             async with self._in_time():

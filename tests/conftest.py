@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -68,8 +69,8 @@ def _postgres_programs() -> Path:
     pytest.fail("PostgreSQL is missing: `./dev test` installs it, or: apt-get install postgresql", pytrace=False)
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
+@contextmanager
+def running_postgres() -> Iterator[PostgresServer]:
     """A throw-away PostgreSQL without fsync. It refuses to run as root, so root starts it as the user postgres."""
     programs = _postgres_programs()
     # not pytest's own folder: only its owner may enter that, and a socket's path must stay under 108 bytes
@@ -96,6 +97,13 @@ def postgres_server() -> Iterator[PostgresServer]:
     finally:
         control("pg_ctl", "--wait", "--mode=immediate", "stop")
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One server for all tests."""
+    with running_postgres() as server:
+        yield server
 
 
 @pytest.fixture

@@ -23,14 +23,14 @@ import structlog
 
 from relay import cli
 from relay.app import opened
-from relay.cli import Exit
+from relay.cli.exits import Exit
 from relay.config import ConfigError, Installation
 from relay.domain.directory import COLUMNS
 from relay.installing import example, install
 from relay.store import database
 from scanner import tesseract
 
-ROW = ["ivan", "Иван Примеров", "", "ru", "active", "ik-99", "ИК-99", "RU", "ул. Лесная, 1; Энск", ""]
+ROW = ["ivan", "Иван Примеров", "", "ru", "active", "ik-99", "ИК-99", "RU", "ул. Лесная, 1; Энск", "", "3"]
 
 
 @dataclass(frozen=True)
@@ -242,7 +242,7 @@ def test_directory_imported_and_exported(relay: Relay, tmp_path: Path, encoding:
 
 
 def test_directory_with_bad_rows(relay: Relay, tmp_path: Path) -> None:
-    file = directory_file(tmp_path, ["", *ROW[1:]], ROW, ["olga", *ROW[1:8], "elsewhere", ""])
+    file = directory_file(tmp_path, ["", *ROW[1:]], ROW, ["olga", *ROW[1:8], "elsewhere", *ROW[9:]])
     dry = relay("directory", "import", "--dry-run", "--json", file)
     assert dry.code == Exit.REFUSED
     (said,) = dry.objects

@@ -70,6 +70,7 @@ def test_empty_config_is_the_defaults(tmp_path: Path) -> None:
         ("site = 5", "site: Input should be a valid dictionary or instance of Site"),
         ("[desk]\nport = 'high'", "desk.port: Input should be a valid integer, unable to parse string as an integer"),
         ("[desk]\nport = 65536", "desk.port: Input should be less than or equal to 65535"),
+        ("[review]\nundo_minutes = -1", "review.undo_minutes: Input should be greater than or equal to 0"),
         ("[site]\nlanguage = 'fr'", "site.language: Input should be 'ru', 'en', 'de' or 'sv'"),
         ("[site]\nreturn_address = 'Weg 1'", "site.return_address: Input should be a valid tuple"),
         ("[mail]\npassword = 12345678", "mail.password: Input should be a valid string"),
@@ -154,6 +155,7 @@ def test_places_meant_from_the_folder_of_the_config(tmp_path: Path, monkeypatch:
     installation = load(Path("config.toml"))
     assert installation.database == f"sqlite+aiosqlite:///{tmp_path}/relay.db"
     assert installation.blobs == f"{tmp_path}/blobs"
+    assert installation.profiles == tmp_path / "profiles"
     assert (installation.keys, installation.runtime) == (tmp_path / "keys", tmp_path / "run")
     assert installation.config == tmp_path / "config.toml"
 

@@ -20,7 +20,8 @@ from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 from PIL import Image
 
-from censor_queue import steps as review
+from censor_queue import claims, decisions
+from censor_queue.review import Review
 from print import jobs as print_jobs
 from print import steps as print_steps
 from print.rendering import RenderingPool
@@ -210,6 +211,10 @@ class House:
     def office_key(self) -> PrivateKey:
         return self.relay.office_key
 
+    @property
+    def review(self) -> Review:
+        return self.relay.review(self.pages)
+
     # the sites
 
     async def desk(self) -> Client:
@@ -218,7 +223,7 @@ class House:
 
     async def office(self, login: str | None = "anna") -> Client:
         """The browser of a volunteer who is logged in; None for somebody who is not."""
-        client = await self._client(office_site(self.relay))
+        client = await self._client(office_site(self.relay, self.pages))
         if login is not None:
             async with self.store.database.writing() as connection:
                 token = await volunteers.start_session(connection, self.volunteers[login], self.clock())
@@ -280,10 +285,10 @@ class House:
     async def approved(self, person: Entry = ENGLISH, **options: Any) -> Sent:
         """A letter that a volunteer accepted. It has to be the only one in the queue."""
         sent = await self.queued(person, **options)
-        held = await review.claim_next(self.store, self.office_key, self.volunteers["anna"])
+        held = await claims.claim_next(self.review, self.volunteers["anna"])
         assert held is not None
         assert held.id == sent.id
-        await review.approve(self.store, sent.id, self.volunteers["anna"])
+        await decisions.approve(self.review, sent.id, self.volunteers["anna"])
         return sent
 
     async def batch(self, person: Entry = ENGLISH) -> str:
@@ -452,7 +457,8 @@ def engine() -> str:
 @pytest.fixture
 def config() -> str:
     """The config of `house`, but for the database."""
-    return '[site]\nname = "Example relay"\nreturn_address = ["PO Box 9", "00000 Nowhere"]\n'
+    site = '[site]\nname = "Example relay"\nreturn_address = ["PO Box 9", "00000 Nowhere"]\n'
+    return f"{site}[review]\nundo_minutes = 0\n"
 
 
 async def _fill(database: Database) -> None:

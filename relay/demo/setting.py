@@ -69,6 +69,9 @@ port = {ports["desk"]}
 [office]
 port = {ports["office"]}
 
+[review]
+undo_minutes = 0
+
 [mail]
 sender = "relay@demo.example"
 port = {ports["smtp"]}

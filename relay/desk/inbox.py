@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from relay.domain.letters import LetterBody, Transcript
+from relay.desk.marks import Piece, marked
+from relay.desk.steps import NotToBeChangedError, to_be_changed
+from relay.domain.letters import LetterBody, Span, Transcript, Treatment, whole_text
 from relay.domain.lives import SENTENCES, WITHDRAWABLE, BatchState, LetterState, Record, ReplyState
-from relay.domain.reasons import REFUSALS, Refusal
-from relay.sealing import Context, InboxSecret, SealBrokenError
-from relay.store.letters import read_body
+from relay.domain.photos import photo_part
+from relay.domain.reasons import REVIEW_REASONS, ReviewReason
+from relay.domain.review import UNDONE
+from relay.sealing import ContentKey, Context, InboxSecret, SealBrokenError
+from relay.store import directory
+from relay.store.directory import Known
+from relay.store.letters import letter_context, read_body, read_photos
 from relay.store.sealed import Store, load_key, open_part
 from relay.store.tables import (
     batches,
     conversations,
+    decisions,
     events,
     facilities,
     inboxes,
@@ -27,8 +34,36 @@ from relay.store.tables import (
 )
 
 
+def _(sentence: str) -> str:
+    """Mark a sentence for the catalogues; it is translated where it is shown."""
+    return sentence
+
+
+AGAIN: Final = {
+    LetterState.TRANSLATING: _("Back from the translator. A volunteer will read it before it is printed."),
+    LetterState.CHANGES_REQUESTED: _("Changed by you. A volunteer will read it next, before all others."),
+}
+"""What the sender reads about a letter that is queued once more, by where it comes from."""
+ACCEPTED: Final = (
+    LetterState.APPROVED,
+    LetterState.PRINTED,
+    LetterState.POSTED,
+    LetterState.DELIVERED,
+    LetterState.RETURNED,
+)
+"""States in which the letter is what the review made of it."""
+
+
 class NoSuchInboxError(LookupError):
     """The secret opens no inbox, or the inbox has no such reply or letter."""
+
+
+def secret_in(link: str) -> InboxSecret:
+    """The secret in the address of an inbox. Raises NoSuchInboxError."""
+    try:
+        return InboxSecret.from_link(link)
+    except ValueError:
+        raise NoSuchInboxError from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +75,33 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """What a sender wrote, and what the review made of it once it has accepted the letter."""
+
+    body: LetterBody
+    text: tuple[Piece, ...]
+    """What the sender wrote; marked are the words that are covered."""
+    translation: tuple[Piece, ...]
+    """Empty where there is none."""
+    covered: int
+    """How many words are covered."""
+    without_photos: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Letter:
-    """A letter in an inbox."""
+    """A letter in an inbox. As long as a decision of the review can be undone, the letter stands as it was before."""
 
     id: str
     prisoner: str
     facility: str
     state: LetterState
-    body: LetterBody | None
-    """None where its content was destroyed."""
+    content: Content | None
+    """None where it was destroyed."""
     history: tuple[Step, ...]
     reason: str | None
+    note: str
+    """What a volunteer wrote to the sender about it."""
     can_withdraw: bool
     replies: tuple[tuple[str, datetime.datetime], ...]
     """Ids and times of release."""
@@ -65,14 +116,15 @@ class Reply:
     transcript: Transcript
 
 
-async def read_inbox(connection: AsyncConnection, secret: InboxSecret) -> list[Letter]:
+async def read_inbox(connection: AsyncConnection, secret: InboxSecret, now: datetime.datetime) -> list[Letter]:
     """All letters of an inbox, newest first. Raises NoSuchInboxError."""
     rows = (
         await connection.execute(
             sa.select(
                 letters.c.id,
-                letters.c.state,
-                letters.c.reason,
+                letters.c.body,
+                letters.c.treatment,
+                letters.c.settles_at,
                 prisoners.c.name.label("prisoner"),
                 facilities.c.name.label("facility"),
                 batches.c.state.label("batch_state"),
@@ -91,35 +143,147 @@ async def read_inbox(connection: AsyncConnection, secret: InboxSecret) -> list[L
     key = secret.key
     found = []
     for row in rows:
+        past = await _past(connection, row.id, unsettled=row.settles_at is not None and row.settles_at > now)
+        state = LetterState(past[-1].target)
         try:
-            body = await read_body(connection, row.id, key)
+            content_key = await load_key(connection, letter_context(row.id), key)
+            content = _content(row, content_key, state)
+            reason, note = await _why(connection, row.id, state, past[-1].reason, content_key)
         except SealBrokenError:
-            body = None
+            content, reason, note = None, None, ""
         answered = await connection.execute(
             sa.select(replies.c.id, replies.c.state_since)
             .where(replies.c.letter_id == row.id, replies.c.state == ReplyState.RELEASED)
             .order_by(replies.c.state_since)
         )
-        history = await connection.execute(
-            sa.select(events.c.at, events.c.target)
-            .where(events.c.record == Record.LETTER, events.c.record_id == row.id)
-            .order_by(events.c.number)
-        )
-        state = LetterState(row.state)
         found.append(
             Letter(
                 id=row.id,
                 prisoner=row.prisoner,
                 facility=row.facility,
                 state=state,
-                body=body,
-                history=tuple(Step(step.at, SENTENCES[LetterState(step.target)]) for step in history),
-                reason=REFUSALS[Refusal(row.reason)] if row.reason else None,
-                can_withdraw=state in WITHDRAWABLE and row.batch_state in {None, BatchState.OPEN},
+                content=content,
+                history=tuple(Step(step.at, _sentence(step)) for step in past),
+                reason=reason,
+                note=note,
+                can_withdraw=state in WITHDRAWABLE
+                and state != LetterState.REFUSED
+                and row.batch_state in {None, BatchState.OPEN},
                 replies=tuple((reply.id, reply.state_since) for reply in answered),
             )
         )
     return found
+
+
+async def _past(connection: AsyncConnection, letter_id: str, *, unsettled: bool) -> list[sa.Row[*tuple[Any, ...]]]:
+    """The events of a letter, without those that were undone, or still can be."""
+    shown: list[sa.Row[*tuple[Any, ...]]] = []
+    for event in await connection.execute(
+        sa.select(events.c.at, events.c.source, events.c.target, events.c.reason)
+        .where(events.c.record == Record.LETTER, events.c.record_id == letter_id)
+        .order_by(events.c.number)
+    ):
+        if event.reason == UNDONE:
+            shown.pop()
+        else:
+            shown.append(event)
+    return shown[:-1] if unsettled else shown
+
+
+def _sentence(step: sa.Row[*tuple[Any, ...]]) -> str:
+    if step.target == LetterState.QUEUED and step.source in AGAIN:
+        return AGAIN[step.source]
+    return SENTENCES[LetterState(step.target)]
+
+
+def _content(row: sa.Row[*tuple[Any, ...]], key: ContentKey, state: LetterState) -> Content:
+    """What can be shown of a letter: what the review is still at work on is nobody else's business."""
+    body = LetterBody.model_validate_json(key.decrypt(row.body))
+    treatment = Treatment.model_validate_json(key.decrypt(row.treatment)) if row.treatment else Treatment()
+    if state is LetterState.TRANSLATING:
+        treatment = treatment.model_copy(update={"translation": None})
+    covered = treatment.covered if state in ACCEPTED else ()
+    translation, whole = treatment.translation, whole_text(body, treatment)
+    # The original stands alone, behind its translation, or nowhere.
+    begins = len(whole) - (len(body.text) if translation is None or translation.with_original else 0)
+    of_original = [Span(start=s.start - begins, end=s.end - begins) for s in covered if s.start >= begins]
+    return Content(
+        body=body,
+        text=tuple(marked(body.text, of_original)),
+        translation=tuple(marked(translation.text, covered)) if translation else (),
+        covered=len(covered),
+        without_photos=treatment.without_photos and state in ACCEPTED,
+    )
+
+
+async def _why(
+    connection: AsyncConnection, letter_id: str, state: LetterState, given: str | None, key: ContentKey
+) -> tuple[str | None, str]:
+    """Why the letter, or a part of it, was not accepted, and what the volunteer wrote about it."""
+    if state is LetterState.RETURNED and given in REVIEW_REASONS:
+        return REVIEW_REASONS[ReviewReason(given)], ""
+    row = (
+        await connection.execute(
+            sa.select(decisions.c.reason, decisions.c.note)
+            .where(
+                decisions.c.letter_id == letter_id,
+                decisions.c.target == (LetterState.APPROVED if state in ACCEPTED else state),
+                decisions.c.void_at.is_(None),
+            )
+            .order_by(decisions.c.at.desc())
+            .limit(1)
+        )
+    ).one_or_none()
+    if row is None or row.reason is None:
+        return None, ""
+    return REVIEW_REASONS[ReviewReason(row.reason)], key.decrypt(row.note).decode() if row.note else ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToBeChanged:
+    """A letter that its sender is asked to change."""
+
+    known: Known
+    body: LetterBody
+    photos: tuple[bytes, ...]
+    written_on: datetime.date
+    reason: str | None
+    note: str
+
+
+async def addressee(connection: AsyncConnection, secret: InboxSecret, letter_id: str) -> Known:
+    """To whom a letter of the inbox goes. Raises NoSuchInboxError."""
+    await check_owner(connection, secret, letter_id)
+    prisoner = sa.select(letters.c.prisoner_id).where(letters.c.id == letter_id)
+    return await directory.by_id(connection, (await connection.execute(prisoner)).scalar_one())
+
+
+async def to_change(store: Store, secret: InboxSecret, letter_id: str) -> ToBeChanged:
+    """A letter of the inbox that its sender is asked to change.
+
+    Raises NoSuchInboxError, NotToBeChangedError, SealBrokenError and BlobMissingError.
+    """
+    now = store.database.clock()
+    async with store.database.reading() as connection:
+        known = await addressee(connection, secret, letter_id)
+        asked = sa.select(letters.c.created_at).where(letters.c.id == letter_id, to_be_changed(now))
+        row = (await connection.execute(asked)).one_or_none()
+        if row is None:
+            raise NotToBeChangedError
+        body = await read_body(connection, letter_id, secret.key)
+        content_key = await load_key(connection, letter_context(letter_id), secret.key)
+        reason, note = await _why(connection, letter_id, LetterState.CHANGES_REQUESTED, None, content_key)
+    photos = await read_photos(store, letter_id, body, secret.key)
+    return ToBeChanged(known, body, photos, row.created_at.date(), reason, note)
+
+
+async def letter_photo(store: Store, secret: InboxSecret, letter_id: str, number: int) -> bytes:
+    """A photo that went with a letter of the inbox, as JPEG. Raises NoSuchInboxError, SealBrokenError and
+    BlobMissingError.
+    """
+    async with store.database.reading() as connection:
+        await check_owner(connection, secret, letter_id)
+    return await open_part(store, letter_context(letter_id), photo_part(number), secret.key)
 
 
 async def check_owner(connection: AsyncConnection, secret: InboxSecret, letter_id: str) -> None:

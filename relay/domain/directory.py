@@ -69,6 +69,8 @@ class Facility(BaseModel):
     address: Annotated[Address, Field(min_length=1)]
     return_address: Address = ""
     """Where reply sheets go back to; empty where the installation's own address counts."""
+    review_days: Annotated[int, Field(ge=0, le=90)] = 3
+    """Within how many days letters to it should be read."""
 
 
 class Prisoner(BaseModel):

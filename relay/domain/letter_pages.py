@@ -23,6 +23,8 @@ class LetterToPrint:
     return_address: tuple[str, ...] = ()
     """Postal address, line by line, to which the reply sheet goes back."""
     reply_sheets: int = 1
+    photos: tuple[bytes, ...] = ()
+    """JPEG pictures without metadata, each printed on a page of its own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,20 @@ class Wants(StrEnum):
     """No address was given: the inbox is the only way."""
 
 
+class Photo(BaseModel):
+    """A photo that goes with a letter; its bytes are a blob, see `relay.domain.photos`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    width: int
+    height: int
+    """Pixels, as they are kept."""
+    size: int
+    """Bytes of what is kept."""
+
+
 class LetterBody(BaseModel):
-    """The sealed part of a letter."""
+    """The sealed part of a letter: what the sender wrote."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -31,6 +43,80 @@ class LetterBody(BaseModel):
     printed_name: str
     address: str | None
     """The sender's mail address, normalised."""
+    photos: tuple[Photo, ...] = ()
+
+
+class Translation(BaseModel):
+    """A letter in a language that the facility takes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str
+    with_original: bool
+    """Whether the original is printed behind it."""
+
+
+class Span(BaseModel):
+    """A range of characters, from `start` up to `end`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    start: int
+    end: int
+
+
+class Treatment(BaseModel):
+    """What the review did to a letter, sealed beside what the sender wrote."""
+
+    model_config = ConfigDict(frozen=True)
+
+    translation: Translation | None = None
+    draft: str = ""
+    """The translation as far as it was typed."""
+    covered: tuple[Span, ...] = ()
+    """Words that are not printed, as places in `whole_text`."""
+    without_photos: bool = False
+    reason: str | None = None
+    """Why a part is left out: a `relay.domain.reasons.ReviewReason`."""
+    note: str = ""
+    """What the sender is told about it."""
+    fired: tuple[str, ...] = ()
+    """The rules of the screening that found something when the letter was approved."""
+    silent: tuple[str, ...] = ()
+    """The rules that found nothing then."""
+    named: tuple[str, ...] = ()
+    """The rules that the facility named when it did not let the letter pass as it was."""
+
+
+COVER: Final = "\N{FULL BLOCK}" * 6
+"""What is printed for one covered word, however long it was."""
+ORIGINAL_RULE: Final = "* * *"
+"""Stands between a translation and its original."""
+
+
+def whole_text(body: LetterBody, treatment: Treatment) -> str:
+    """What is printed before words are covered: the text, or its translation with or without it."""
+    if treatment.translation is None:
+        return body.text
+    if not treatment.translation.with_original:
+        return treatment.translation.text
+    return f"{treatment.translation.text}\n\n{ORIGINAL_RULE}\n\n{body.text}"
+
+
+def words_of(text: str) -> list[Span]:
+    """The words of a text: what stands between white space."""
+    return [Span(start=found.start(), end=found.end()) for found in re.finditer(r"\S+", text)]
+
+
+def printed_text(body: LetterBody, treatment: Treatment) -> str:
+    """What is printed; of a covered word nothing is left in it."""
+    text = whole_text(body, treatment)
+    pieces: list[str] = []
+    at = 0
+    for span in sorted(treatment.covered, key=lambda span: span.start):
+        pieces += [text[at : max(at, span.start)], COVER]
+        at = max(at, span.end)
+    return "".join([*pieces, text[at:]])
 
 
 class Word(BaseModel):

@@ -30,7 +30,9 @@ class LetterState(StrEnum):
     """Where a letter is."""
 
     UNCONFIRMED = "unconfirmed"
+    TRANSLATING = "translating"
     QUEUED = "queued"
+    SECOND_READING = "second_reading"
     CHANGES_REQUESTED = "changes_requested"
     REFUSED = "refused"
     APPROVED = "approved"
@@ -96,8 +98,12 @@ class MailKind(StrEnum):
 
     CONFIRM = "confirm"
     QUEUED = "queued"
+    CHANGES = "changes"
     REFUSED = "refused"
+    PARTLY = "partly"
+    """Accepted without a photo, or with words covered."""
     POSTED = "posted"
+    RETURNED = "returned"
     REPLY = "reply"
 
 
@@ -144,10 +150,22 @@ def _table() -> dict[tuple[Record, State | None, State], Transition]:
         (Record.LETTER, None, letter.UNCONFIRMED, sender, None),
         (Record.LETTER, letter.UNCONFIRMED, letter.QUEUED, sender, MailKind.QUEUED),
         (Record.LETTER, letter.UNCONFIRMED, letter.EXPIRED, worker, None),
-        (Record.LETTER, letter.QUEUED, letter.APPROVED, volunteer, None),
-        (Record.LETTER, letter.QUEUED, letter.REFUSED, volunteer, MailKind.REFUSED),
-        (Record.LETTER, letter.QUEUED, letter.HELD, volunteer | worker, None),
-        (Record.LETTER, letter.APPROVED, letter.HELD, volunteer | worker, None),
+        (Record.LETTER, letter.QUEUED, letter.TRANSLATING, volunteer | worker, None),
+        (Record.LETTER, letter.TRANSLATING, letter.QUEUED, volunteer, None),
+        (Record.LETTER, letter.QUEUED, letter.SECOND_READING, volunteer, None),
+        *((Record.LETTER, state, letter.APPROVED, volunteer, None) for state in READING),
+        # The relay itself refuses what a blocked sender wrote.
+        *((Record.LETTER, state, letter.REFUSED, volunteer | worker, MailKind.REFUSED) for state in REVIEWED),
+        *((Record.LETTER, state, letter.CHANGES_REQUESTED, volunteer, MailKind.CHANGES) for state in REVIEWED),
+        (Record.LETTER, letter.CHANGES_REQUESTED, letter.QUEUED, sender | volunteer, None),
+        # A decision is undone within a few minutes.
+        *(
+            (Record.LETTER, state, letter.QUEUED, volunteer, None)
+            for state in (letter.APPROVED, letter.REFUSED, letter.SECOND_READING)
+        ),
+        *((Record.LETTER, state, letter.SECOND_READING, volunteer, None) for state in DECIDED),
+        *((Record.LETTER, state, letter.TRANSLATING, volunteer, None) for state in DECIDED),
+        *((Record.LETTER, state, letter.HELD, volunteer | worker, None) for state in (*REVIEWED, letter.APPROVED)),
         (Record.LETTER, letter.HELD, letter.QUEUED, volunteer | worker, None),
         (Record.LETTER, letter.APPROVED, letter.PRINTED, volunteer, None),
         (Record.LETTER, letter.PRINTED, letter.POSTED, volunteer, MailKind.POSTED),
@@ -155,6 +173,7 @@ def _table() -> dict[tuple[Record, State | None, State], Transition]:
         # A reply proves the delivery, also where the volunteer forgot to mark the batch.
         (Record.LETTER, letter.APPROVED, letter.DELIVERED, worker, None),
         (Record.LETTER, letter.PRINTED, letter.DELIVERED, worker, None),
+        (Record.LETTER, letter.POSTED, letter.RETURNED, volunteer, MailKind.RETURNED),
         *((Record.LETTER, state, letter.WITHDRAWN, sender, None) for state in WITHDRAWABLE),
         (Record.BATCH, None, batch.OPEN, volunteer, None),
         (Record.BATCH, batch.OPEN, batch.RENDERED, worker, None),
@@ -176,20 +195,28 @@ def _table() -> dict[tuple[Record, State | None, State], Transition]:
     return {(row[0], row[1], row[2]): Transition(*row) for row in rows}
 
 
+READING: Final = (LetterState.QUEUED, LetterState.SECOND_READING)
+"""States in which a letter waits for somebody to read it."""
+REVIEWED: Final = (LetterState.TRANSLATING, *READING)
+"""States in which a letter is with the review."""
+DECIDED: Final = (LetterState.APPROVED, LetterState.CHANGES_REQUESTED, LetterState.REFUSED)
+"""States into which the review puts a letter."""
 WITHDRAWABLE: Final = (
     LetterState.UNCONFIRMED,
-    LetterState.QUEUED,
-    LetterState.CHANGES_REQUESTED,
-    LetterState.APPROVED,
+    *REVIEWED,
+    *DECIDED,
     LetterState.HELD,
 )
-"""States in which the sender may take a letter back; an approved one only while its batch is not rendered."""
+"""States in which the sender may take a letter back: an approved one while its batch is not rendered, a refused one
+while that can be undone, because until then the sender is not told of it."""
 
 TRANSITIONS: Final = _table()
 
 SENTENCES: Final[dict[LetterState, str]] = {
     LetterState.UNCONFIRMED: _("Waiting for your confirmation. We do nothing with this letter before that."),
+    LetterState.TRANSLATING: _("A volunteer translates it into a language that the prison accepts."),
     LetterState.QUEUED: _("Confirmed. A volunteer will read it before it is printed."),
+    LetterState.SECOND_READING: _("Read once. A second volunteer will read it too."),
     LetterState.CHANGES_REQUESTED: _("A volunteer asks you to change something. The reason is below."),
     LetterState.REFUSED: _("A volunteer could not accept this letter. The reason is below."),
     LetterState.APPROVED: _("Read and accepted. It will be printed next."),
@@ -198,7 +225,7 @@ SENTENCES: Final[dict[LetterState, str]] = {
     LetterState.DELIVERED: _("Delivered."),
     LetterState.WITHDRAWN: _("You took this letter back. It will not be sent."),
     LetterState.HELD: _("Stopped for now: the address has to be checked. A volunteer is looking into it."),
-    LetterState.RETURNED: _("The post brought this letter back."),
+    LetterState.RETURNED: _("This letter came back to us."),
     LetterState.EXPIRED: _("This letter was never confirmed and has been deleted."),
 }
 """What the sender reads about a letter in each state."""

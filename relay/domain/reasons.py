@@ -1,4 +1,7 @@
-"""Why a letter is refused, and why a page waits for a person: codes for the tables, sentences for people."""
+"""Why a letter or a part of it is not accepted, and why a page waits for a person.
+
+Codes for the tables, sentences for people.
+"""
 
 from __future__ import annotations
 
@@ -11,25 +14,57 @@ def _(sentence: str) -> str:
     return sentence
 
 
-class Refusal(StrEnum):
-    """Reason codes of a refused letter."""
+class ReviewReason(StrEnum):
+    """Reason codes of what the review decides about a letter, or about a part of it."""
 
     FORBIDDEN_CONTENT = "forbidden_content"
     CASE_DETAILS = "case_details"
+    OTHER_PEOPLE = "other_people"
     LANGUAGE = "language"
+    TOO_LONG = "too_long"
     UNREADABLE = "unreadable"
+    PHOTO = "photo"
     THREAT = "threat"
     SPAM = "spam"
+    BLOCKED = "blocked"
+    FACILITY = "facility"
 
 
-REFUSALS: Final[dict[Refusal, str]] = {
-    Refusal.FORBIDDEN_CONTENT: _("The facility does not let such content through, and the whole letter would be lost."),
-    Refusal.CASE_DETAILS: _("It speaks about details of the criminal case, which can harm the prisoner."),
-    Refusal.LANGUAGE: _("It is in a language that the facility does not accept."),
-    Refusal.UNREADABLE: _("It could not be understood as a letter."),
-    Refusal.THREAT: _("It threatens or insults."),
-    Refusal.SPAM: _("It is advertising, or the same text many times."),
+REVIEW_REASONS: Final[dict[ReviewReason, str]] = {
+    ReviewReason.FORBIDDEN_CONTENT: _(
+        "The facility does not let such content through, and the whole letter would be lost."
+    ),
+    ReviewReason.CASE_DETAILS: _("It speaks about details of the criminal case, which can harm the prisoner."),
+    ReviewReason.OTHER_PEOPLE: _("It names or describes other people in a way that can harm them."),
+    ReviewReason.LANGUAGE: _("It is in a language that the facility does not accept."),
+    ReviewReason.TOO_LONG: _("It is longer or heavier than the facility accepts."),
+    ReviewReason.UNREADABLE: _("It could not be understood as a letter."),
+    ReviewReason.PHOTO: _("The facility does not let such a photo through."),
+    ReviewReason.THREAT: _("It threatens or insults."),
+    ReviewReason.SPAM: _("It is advertising, or the same text many times."),
+    ReviewReason.BLOCKED: _("We take no more letters from this sender."),
+    ReviewReason.FACILITY: _("The facility refused it."),
 }
+ABUSE: Final = (ReviewReason.THREAT, ReviewReason.SPAM)
+"""For these a volunteer may block the sender."""
+FOR_CHANGES: Final = (
+    ReviewReason.FORBIDDEN_CONTENT,
+    ReviewReason.CASE_DETAILS,
+    ReviewReason.OTHER_PEOPLE,
+    ReviewReason.LANGUAGE,
+    ReviewReason.TOO_LONG,
+    ReviewReason.UNREADABLE,
+    ReviewReason.PHOTO,
+)
+"""What a sender can mend."""
+FOR_REFUSAL: Final = (*(reason for reason in FOR_CHANGES if reason is not ReviewReason.PHOTO), *ABUSE)
+FOR_PARTS: Final = (
+    ReviewReason.PHOTO,
+    ReviewReason.FORBIDDEN_CONTENT,
+    ReviewReason.CASE_DETAILS,
+    ReviewReason.OTHER_PEOPLE,
+)
+"""Why a photo is left out or words are covered."""
 
 
 class PageDoubt(StrEnum):

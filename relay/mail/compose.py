@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from relay.domain.letters import Transcript, Wants
 from relay.domain.lives import MailKind
+from relay.domain.reasons import REVIEW_REASONS, ReviewReason
 from relay.locale import catalogue
 
 
@@ -57,24 +58,41 @@ def confirmation(envelope: Envelope, link: str, days: int) -> EmailMessage:
     return _message(envelope, _("Please confirm your letter"), text)
 
 
-def notice(envelope: Envelope, kind: MailKind, prisoner: str, link: str, reason: str | None = None) -> EmailMessage:
-    """Tells the sender how a letter goes on. `reason` is a message id of `relay.domain.reasons`."""
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Why the review decided what it did about a letter, or a part of it."""
+
+    reason: ReviewReason
+    note: str = ""
+    """What the volunteer wrote to the sender."""
+
+
+def notice(envelope: Envelope, kind: MailKind, prisoner: str, link: str, why: Why | None = None) -> EmailMessage:
+    """Tells the sender how a letter goes on."""
     _ = catalogue(envelope.language).gettext
     subjects = {
         MailKind.QUEUED: _("Your letter is confirmed"),
+        MailKind.CHANGES: _("Please change something in your letter"),
         MailKind.REFUSED: _("Your letter was not accepted"),
+        MailKind.PARTLY: _("Your letter was accepted in part"),
+        MailKind.RETURNED: _("Your letter came back"),
         MailKind.POSTED: _("Your letter is on its way"),
         MailKind.REPLY: _("You have an answer"),
     }
     sentences = {
         MailKind.QUEUED: _("Your letter to {prisoner} is confirmed. A volunteer will read it before it is printed."),
+        MailKind.CHANGES: _("Your letter to {prisoner} can go as soon as you have changed something in it."),
         MailKind.REFUSED: _("A volunteer could not accept your letter to {prisoner}."),
+        MailKind.PARTLY: _("Your letter to {prisoner} will be printed, but a part of it was left out."),
+        MailKind.RETURNED: _("Your letter to {prisoner} came back to us."),
         MailKind.POSTED: _("Your letter to {prisoner} is printed and posted."),
         MailKind.REPLY: _("{prisoner} has answered your letter."),
     }
     lines = [sentences[kind].format(prisoner=prisoner)]
-    if reason:
-        lines.append(_("The reason: {reason}").format(reason=_(reason)))
+    if why is not None:
+        lines.append(_("The reason: {reason}").format(reason=_(REVIEW_REASONS[why.reason])))
+        if why.note:
+            lines.append(_("The volunteer writes: {note}").format(note=why.note))
     lines += [_("Your letters and the answers are here:"), link, _keep_secret(envelope.language)]
     return _message(envelope, subjects[kind], "\n\n".join(lines))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import Any, Final
@@ -17,14 +18,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from relay.config import Settings
 from relay.domain.letters import Transcript, Wants
 from relay.domain.lives import MailKind, MailState, Record
-from relay.domain.reasons import REFUSALS, Refusal
+from relay.domain.reasons import ReviewReason
 from relay.domain.reply_parts import REPLY_PDF
 from relay.mail import compose
 from relay.sealing import Context, PrivateKey
 from relay.store import leases
 from relay.store.letters import inbox_secret, letter_context, read_body
 from relay.store.sealed import Store, find_blob, load_key, shred
-from relay.store.tables import content_keys, letters, outbox, prisoners, replies
+from relay.store.tables import content_keys, decisions, letters, outbox, prisoners, replies
 
 LOG: Final = structlog.get_logger()
 SECONDS: Final = leases.LEASE.total_seconds() * 0.75
@@ -141,8 +142,8 @@ class Sender:
             link = f"{site.desk_url}/{letter.language}/inbox/{secret.link}"
             envelope = self._envelope(row, body.address, letter.language)
             if row.kind != MailKind.REPLY:
-                reason = REFUSALS[Refusal(letter.reason)] if row.kind == MailKind.REFUSED and letter.reason else None
-                return compose.notice(envelope, MailKind(row.kind), letter.name, link, reason)
+                why = await self._why(connection, row, letter.reason)
+                return compose.notice(envelope, MailKind(row.kind), letter.name, link, why)
             context = Context(Record.REPLY, row.reply_id)
             reply_key = await load_key(connection, context, self._key)
             sealed = (
@@ -155,6 +156,25 @@ class Sender:
         if len(message.as_bytes()) > LARGEST_MAIL:
             return compose.notice(envelope, MailKind.REPLY, letter.name, link)
         return message
+
+    async def _why(
+        self, connection: AsyncConnection, row: sa.Row[*tuple[Any, ...]], reason: str | None
+    ) -> compose.Why | None:
+        """The reason and the note of the decision that a mail is about."""
+        if row.decision_id is None:
+            return compose.Why(ReviewReason(reason)) if row.kind == MailKind.RETURNED and reason else None
+        found = (
+            await connection.execute(
+                sa.select(decisions.c.reason, decisions.c.note).where(decisions.c.id == row.decision_id)
+            )
+        ).one()
+        if found.reason is None:
+            return None
+        note = ""
+        if found.note is not None:
+            key = await load_key(connection, letter_context(row.letter_id), self._key)
+            note = key.decrypt(found.note).decode()
+        return compose.Why(ReviewReason(found.reason), note)
 
     def _envelope(self, row: sa.Row[*tuple[Any, ...]], address: str, language: str) -> compose.Envelope:
         # Every server takes a domain of other letters in its ASCII form; only some take such a name before the @.
@@ -169,11 +189,26 @@ class Sender:
         )
 
 
-async def drop_confirmations(connection: AsyncConnection, letter_id: str, at: datetime.datetime) -> None:
-    """Drop the confirmations of a letter that were not sent yet: it is confirmed, withdrawn or expired meanwhile."""
-    waiting = sa.select(outbox.c.id).where(
-        outbox.c.letter_id == letter_id, outbox.c.kind == MailKind.CONFIRM, outbox.c.state == MailState.WAITING
-    )
+async def drop_mails(
+    connection: AsyncConnection, letter_id: str, kinds: Sequence[MailKind], at: datetime.datetime
+) -> None:
+    """Drop mails of a letter that were not sent yet and are not needed any more."""
+    await _drop(connection, at, outbox.c.letter_id == letter_id, outbox.c.kind.in_(kinds))
+
+
+async def drop_mail_of(connection: AsyncConnection, decision_id: str, at: datetime.datetime) -> None:
+    """Drop the mail about a decision of the review that was undone."""
+    await _drop(connection, at, outbox.c.decision_id == decision_id)
+
+
+async def send_mail_of(connection: AsyncConnection, decision_id: str) -> None:
+    """Let the mail about a decision of the review go now."""
+    waiting = (outbox.c.decision_id == decision_id, outbox.c.state == MailState.WAITING, outbox.c.attempts == 0)
+    await connection.execute(sa.update(outbox).where(*waiting).values(next_try_at=None))
+
+
+async def _drop(connection: AsyncConnection, at: datetime.datetime, *where: sa.ColumnElement[bool]) -> None:
+    waiting = sa.select(outbox.c.id).where(*where, outbox.c.state == MailState.WAITING)
     for mail_id in (await connection.execute(waiting)).scalars().all():
         await _finish(connection, mail_id, MailState.DROPPED, at)
 

@@ -43,6 +43,9 @@ def _(sentence: str) -> str:
 
 _QUEUES: Final = (
     ("review", _("letters to be read"), letters, (letters.c.state == LetterState.QUEUED,)),
+    ("review", _("letters to be read a second time"), letters, (letters.c.state == LetterState.SECOND_READING,)),
+    ("translate", _("letters to be translated"), letters, (letters.c.state == LetterState.TRANSLATING,)),
+    ("home", _("letters that their senders change"), letters, (letters.c.state == LetterState.CHANGES_REQUESTED,)),
     (
         "print",
         _("letters to be printed"),
@@ -203,7 +206,7 @@ async def save_prisoner(request: web.Request) -> web.Response:
 @ROUTES.get("/{language}/directory/facility", name="facility")
 async def show_facility(request: web.Request) -> web.Response:
     """The form of a facility: of the one named by ?slug=, or empty."""
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"review_days": Facility.model_fields["review_days"].default}
     if slug := request.query.get("slug"):
         async with request.config_dict[STORE].database.reading() as connection:
             found = [facility for facility in await directory.all_facilities(connection) if facility.slug == slug]
@@ -245,6 +248,7 @@ def _wrong(request: web.Request, error: ValidationError) -> dict[str, str]:
         "birth_year": _("A year with four digits, or nothing."),
         "country": _("Two letters: RU, DE, SE, GB."),
         "address": _("Please give the postal address, line by line."),
+        "review_days": _("A number of days from 0 to 90."),
     }
     return {
         str(problem["loc"][0]): sentences.get(str(problem["loc"][0]), _("This cannot be stored."))

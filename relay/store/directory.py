@@ -14,10 +14,11 @@ import transliterate
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.directory import Entry, Facility, Prisoner, PrisonerState
-from relay.domain.lives import Actor, BatchState, LetterState, Record
+from relay.domain.lives import REVIEWED, Actor, BatchState, LetterState, Record
+from relay.domain.review import Decision
 from relay.store.database import alone, new_id
-from relay.store.tables import batches, facilities, letters, prisoners
-from relay.store.transitions import move
+from relay.store.tables import batches, decisions, facilities, letters, prisoners
+from relay.store.transitions import move, to_translators
 
 FOUND_AT_MOST: Final = 20
 """Prisoners that a search shows; who finds more has to type more."""
@@ -122,7 +123,7 @@ async def save(connection: AsyncConnection, entries: Iterable[Entry], *, by: Act
 async def _hold_letters(connection: AsyncConnection, prisoner_id: str, by: Actor, at: datetime.datetime) -> None:
     state = (await connection.execute(sa.select(prisoners.c.state).where(prisoners.c.id == prisoner_id))).scalar_one()
     active = state == PrisonerState.ACTIVE
-    waiting = [LetterState.HELD] if active else [LetterState.QUEUED, LetterState.APPROVED]
+    waiting = [LetterState.HELD] if active else [*REVIEWED, LetterState.APPROVED]
     # First the letters, then their batches: who stores the pages of a batch holds its letters until they are stored.
     found = (
         await connection.execute(
@@ -143,6 +144,13 @@ async def _hold_letters(connection: AsyncConnection, prisoner_id: str, by: Actor
     for row in found:
         if row.batch_id not in rendered:
             await move(connection, Record.LETTER, row.id, target, by=by, at=at, batch_id=None)
+            if active:
+                # It is read from the start: who passed it on to a second reader may get it again.
+                passed_on = (decisions.c.letter_id == row.id, decisions.c.decision == Decision.SECOND)
+                await connection.execute(
+                    sa.update(decisions).where(*passed_on, decisions.c.void_at.is_(None)).values(void_at=at)
+                )
+                await to_translators(connection, row.id, by=by, at=at)
 
 
 async def _save(connection: AsyncConnection, table: sa.Table, entry: Prisoner | Facility, **more: str) -> str:

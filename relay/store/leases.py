@@ -56,8 +56,12 @@ async def claim(
     order_by: sa.ColumnElement[Any],
     limit: int = 1,
     lease: datetime.timedelta = LEASE,
+    hard_end: datetime.timedelta | None = HARD_END,
 ) -> Sequence[sa.Row[Any]]:
-    """Claim up to `limit` free rows that are due, oldest first by `order_by`, and return them."""
+    """Claim up to `limit` free rows that are due, oldest first by `order_by`, and return them.
+
+    With `hard_end` None the rows get none: it is for the claimant to set it, or not to renew.
+    """
     columns = table.c
     free = sa.and_(
         *where,
@@ -78,17 +82,23 @@ async def claim(
     update = (
         sa.update(table)
         .where(columns.id.in_(sa.select(chosen.c.id)))
-        .values(lease_owner=owner, lease_until=now + lease, lease_ends=now + HARD_END)
+        .values(lease_owner=owner, lease_until=now + lease, lease_ends=None if hard_end is None else now + hard_end)
         .returning(*columns)
     )
     return (await connection.execute(update)).all()
 
 
 async def renew(
-    connection: AsyncConnection, table: sa.Table, row_id: str, *, owner: str, now: datetime.datetime
+    connection: AsyncConnection,
+    table: sa.Table,
+    row_id: str,
+    *,
+    owner: str,
+    now: datetime.datetime,
+    lease: datetime.timedelta = LEASE,
 ) -> bool:
     """Prolong a lease up to its hard end; false where the owner does not hold it any more."""
-    until = sa.case((table.c.lease_ends < now + LEASE, table.c.lease_ends), else_=now + LEASE)
+    until = sa.case((table.c.lease_ends < now + lease, table.c.lease_ends), else_=now + lease)
     update = sa.update(table).where(held_by(table, row_id, owner, now)).values(lease_until=until)
     changed: int = (await connection.execute(update)).rowcount
     return changed == 1

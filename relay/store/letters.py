@@ -9,12 +9,13 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.letter_pages import LetterToPrint
-from relay.domain.letters import LetterBody
+from relay.domain.letters import LetterBody, Treatment, printed_text
 from relay.domain.lives import BatchState, LetterState, Record
+from relay.domain.photos import photo_part
 from relay.domain.reply_code import ReplyCode
 from relay.sealing import Context, InboxSecret, PrivateKey
 from relay.store.directory import Known
-from relay.store.sealed import load_key
+from relay.store.sealed import Store, load_key, open_part
 from relay.store.tables import batches, conversations, inboxes, letters, prisoners, reply_order_letters, reply_orders
 
 
@@ -98,14 +99,34 @@ async def code_of(connection: AsyncConnection, letter_id: str) -> tuple[ReplyCod
     return ReplyCode(row.code), row.sheets
 
 
+async def read_treatment(connection: AsyncConnection, letter_id: str, key: PrivateKey) -> Treatment:
+    """What the review did to a letter so far. Raises SealBrokenError."""
+    sealed = (await connection.execute(sa.select(letters.c.treatment).where(letters.c.id == letter_id))).scalar_one()
+    if sealed is None:
+        return Treatment()
+    content_key = await load_key(connection, letter_context(letter_id), key)
+    return Treatment.model_validate_json(content_key.decrypt(sealed))
+
+
+async def read_photos(store: Store, letter_id: str, body: LetterBody, key: PrivateKey) -> tuple[bytes, ...]:
+    """The photos of a letter as JPEG. Raises SealBrokenError and BlobMissingError."""
+    context = letter_context(letter_id)
+    return tuple([await open_part(store, context, photo_part(n), key) for n in range(1, len(body.photos) + 1)])
+
+
 async def to_print(
-    connection: AsyncConnection, letter_id: str, known: Known, key: PrivateKey, return_address: tuple[str, ...]
+    store: Store, letter_id: str, known: Known, key: PrivateKey, return_address: tuple[str, ...]
 ) -> LetterToPrint:
     """A letter as the printer needs it; `return_address` is the installation's, a facility's own goes before."""
-    body = await read_body(connection, letter_id, key)
-    code, sheets = await code_of(connection, letter_id)
-    created = (await connection.execute(sa.select(letters.c.created_at).where(letters.c.id == letter_id))).scalar_one()
-    return printable(known, body, code, created.date(), return_address, sheets)
+    async with store.database.reading() as connection:
+        body = await read_body(connection, letter_id, key)
+        treatment = await read_treatment(connection, letter_id, key)
+        code, sheets = await code_of(connection, letter_id)
+        created = await connection.execute(sa.select(letters.c.created_at).where(letters.c.id == letter_id))
+        written_on = created.scalar_one().date()
+    photos = () if treatment.without_photos else await read_photos(store, letter_id, body, key)
+    printed = body.model_copy(update={"text": printed_text(body, treatment)})
+    return printable(known, printed, code, written_on, return_address, sheets, photos)
 
 
 def printable(
@@ -115,6 +136,7 @@ def printable(
     written_on: datetime.date,
     return_address: tuple[str, ...],
     sheets: int,
+    photos: tuple[bytes, ...] = (),
 ) -> LetterToPrint:
     """The letter that will be printed from what was written; see `to_print`."""
     own = tuple(known.facility.return_address.splitlines())
@@ -127,4 +149,10 @@ def printable(
         written_on=written_on,
         return_address=own or return_address,
         reply_sheets=sheets,
+        photos=photos,
     )
+
+
+def settled(now: datetime.datetime) -> sa.ColumnElement[bool]:
+    """The condition that the review's decision about a letter cannot be undone any more."""
+    return sa.or_(letters.c.settles_at.is_(None), letters.c.settles_at <= now)

@@ -66,6 +66,7 @@ facilities = Table(
     Column("country", String(2), nullable=False),
     Column("address", Text, nullable=False),
     Column("return_address", Text, nullable=False, server_default=sa.text("''")),
+    Column("review_days", Integer, nullable=False, server_default="3"),
 )
 
 prisoners = Table(
@@ -126,6 +127,9 @@ batches = Table(
     *_leased(),
 )
 
+SILENT: Final = sa.text("state = 'delivered' AND outcome IS NULL")
+"""Letters of which the facility said nothing. As a text: an index for some rows only is not found by parameters."""
+
 letters = Table(
     "letters",
     metadata,
@@ -142,9 +146,70 @@ letters = Table(
     Column("submission_hash", HASH, nullable=False, unique=True),
     Column("confirmation_hash", HASH, unique=True),
     Column("reason", String(32)),
+    Column("due_at", Moment),  # when it should be read; the order of the review
+    Column("settles_at", Moment),  # until then the review's decision can be undone
+    Column("translate_from", String(3)),  # its language, where the facility does not take it
+    Column("treatment", LargeBinary),  # what the review did to it; sealed like the body
+    Column("outcome", String(16)),
     *_leased(),
-    Index("ix_letters_queue", "state", "created_at"),
+    Index("ix_letters_queue", "state", "due_at"),
     Index("ix_letters_holder", "lease_owner"),
+    Index("ix_letters_silent", "state", "state_since", sqlite_where=SILENT, postgresql_where=SILENT),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("letter_id", ID, ForeignKey("letters.id"), nullable=False),
+    Column("volunteer_id", ID, ForeignKey("volunteers.id")),  # nobody where the relay itself refused
+    Column("at", Moment, nullable=False),
+    Column("decision", String(16), nullable=False),
+    Column("source", String(20)),
+    Column("target", String(20)),
+    Column("reason", String(32)),
+    Column("note", LargeBinary),  # to the sender; sealed under the letter's key
+    Column("treatment_before", LargeBinary),  # where it changed that: what an undo brings back
+    Column("seconds", Integer),  # how long the volunteer had the letter
+    Column("void_at", Moment),  # undone, or about a text that the sender has changed since
+    Index("ix_decisions_letter", "letter_id", "volunteer_id"),
+    Index("ix_decisions_evening", "volunteer_id", "at"),
+)
+
+volunteer_languages = Table(
+    "volunteer_languages",
+    metadata,
+    Column("volunteer_id", ID, ForeignKey("volunteers.id"), primary_key=True),
+    Column("language", String(3), primary_key=True),
+)
+
+volunteer_addresses = Table(
+    "volunteer_addresses",
+    metadata,
+    Column("volunteer_id", ID, ForeignKey("volunteers.id"), primary_key=True),
+    Column("tag", HASH, primary_key=True),  # keyed hash: see PrivateKey.tag
+)
+
+acquaintances = Table(
+    "acquaintances",
+    metadata,
+    Column("tag", HASH, primary_key=True),  # keyed hash of a volunteer and a conversation
+)
+
+blocks = Table(
+    "blocks",
+    metadata,
+    Column("tag", HASH, primary_key=True),  # keyed hash of an address or an inbox
+    Column("decision_id", ID, ForeignKey("decisions.id"), nullable=False, index=True),
+)
+
+rule_counts = Table(
+    "rule_counts",
+    metadata,
+    Column("facility_id", ID, ForeignKey("facilities.id"), primary_key=True),
+    Column("rule", String(64), primary_key=True),
+    Column("verdict", String(16), primary_key=True),
+    Column("count", Integer, nullable=False),
 )
 
 reply_orders = Table(
@@ -235,6 +300,7 @@ outbox = Table(
     Column("letter_id", ID, ForeignKey("letters.id"), nullable=False, index=True),
     Column("reply_id", ID, ForeignKey("replies.id")),
     Column("message_id", String(80), nullable=False, unique=True),
+    Column("decision_id", ID, ForeignKey("decisions.id"), index=True),
     Column("body", LargeBinary),  # only the desk's own mails, sealed to the desk and erased once sent
     Column("state", String(8), nullable=False),
     Column("state_since", Moment, nullable=False),

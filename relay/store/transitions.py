@@ -24,6 +24,7 @@ from relay.domain.lives import (
     State,
     transition,
 )
+from relay.domain.review import Decision
 from relay.store import tables
 from relay.store.database import new_id
 from relay.store.leases import FREE, FRESH
@@ -68,12 +69,14 @@ async def move(
     by: Actor,
     at: datetime.datetime,
     reason: str | None = None,
+    settles_at: datetime.datetime | None = None,
+    decision_id: str | None = None,
     **values: Any,
 ) -> None:
     """Take a record to its next state: check, change, append the event, add the mail to the outbox.
 
-    A held lease ends with the step. Raises NotThereError, or ForbiddenTransitionError where the table of
-    `relay.domain.lives` does not have the step.
+    A held lease ends with the step. The mail about a decision of the review waits until it `settles_at`. Raises
+    NotThereError, or ForbiddenTransitionError where the table of `relay.domain.lives` does not have the step.
     """
     table = TABLES[record]
     if reason is not None and "reason" in table.c:
@@ -85,13 +88,36 @@ async def move(
     step = transition(record, source, target, by.who)
     if "lease_owner" in table.c:
         values |= FREE | FRESH
+    if record is Record.LETTER:
+        values["settles_at"] = settles_at
     await connection.execute(
         sa.update(table).where(table.c.id == record_id).values(state=target, state_since=at, **values)
     )
     await _append(connection, record, record_id, at=at, actor=by, source=source, target=target, reason=reason)
     if step.mail is not None:
         reply_id = record_id if record is Record.REPLY else None
-        await add_mail(connection, step.mail, row.letter_id if reply_id else record_id, reply_id=reply_id, at=at)
+        await add_mail(
+            connection,
+            step.mail,
+            row.letter_id if reply_id else record_id,
+            at=at,
+            reply_id=reply_id,
+            decision_id=decision_id,
+            not_before=settles_at,
+        )
+
+
+async def to_translators(connection: AsyncConnection, letter_id: str, *, by: Actor, at: datetime.datetime) -> None:
+    """Pass a queued letter on to the translators, if the facility does not take its language and nobody did so yet."""
+    letters, decisions = tables.letters, tables.decisions
+    done = sa.exists().where(
+        decisions.c.letter_id == letters.c.id,
+        decisions.c.decision == Decision.TRANSLATED,
+        decisions.c.void_at.is_(None),
+    )
+    foreign = sa.select(letters.c.id).where(letters.c.id == letter_id, letters.c.translate_from.is_not(None), ~done)
+    if (await connection.execute(foreign)).first() is not None:
+        await move(connection, Record.LETTER, letter_id, LetterState.TRANSLATING, by=by, at=at)
 
 
 async def add_mail(
@@ -101,6 +127,8 @@ async def add_mail(
     *,
     at: datetime.datetime,
     reply_id: str | None = None,
+    decision_id: str | None = None,
+    not_before: datetime.datetime | None = None,
     body: bytes | None = None,
     mail_id: str | None = None,
 ) -> None:
@@ -119,6 +147,8 @@ async def add_mail(
             kind=kind,
             letter_id=letter_id,
             reply_id=reply_id,
+            decision_id=decision_id,
+            next_try_at=not_before,
             message_id=new_id(),
             body=body,
             state=MailState.WAITING,

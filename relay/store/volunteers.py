@@ -1,10 +1,11 @@
-"""Volunteers, their passwords and their sessions."""
+"""Volunteers: their passwords and sessions, their languages, and the addresses from which they write themselves."""
 
 from __future__ import annotations
 
 import datetime
 import re
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,8 +15,8 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.sealing import token_hash
-from relay.store.database import new_id
-from relay.store.tables import sessions, volunteers
+from relay.store.database import alone, new_id
+from relay.store.tables import sessions, volunteer_addresses, volunteer_languages, volunteers
 
 SESSION: Final = datetime.timedelta(hours=12)
 """How long a log-in lasts: an evening."""
@@ -133,3 +134,43 @@ async def of_session(connection: AsyncConnection, token: str, now: datetime.date
         )
     ).one_or_none()
     return Volunteer(*row) if row else None
+
+
+async def languages_of(connection: AsyncConnection, volunteer_id: str) -> set[str]:
+    """The languages from which a volunteer translates, as ISO 639-1 codes."""
+    query = sa.select(volunteer_languages.c.language).where(volunteer_languages.c.volunteer_id == volunteer_id)
+    return set(await connection.scalars(query))
+
+
+async def set_languages(connection: AsyncConnection, volunteer_id: str, languages: Collection[str]) -> None:
+    """Note the languages from which a volunteer translates, in place of those before."""
+    theirs = volunteer_languages.c.volunteer_id == volunteer_id
+    await connection.execute(sa.delete(volunteer_languages).where(theirs))
+    if rows := [{"volunteer_id": volunteer_id, "language": language} for language in sorted(set(languages))]:
+        await connection.execute(sa.insert(volunteer_languages), rows)
+
+
+async def count_addresses(connection: AsyncConnection, volunteer_id: str) -> int:
+    """How many mail addresses a volunteer registered as their own."""
+    query = sa.select(sa.func.count()).where(volunteer_addresses.c.volunteer_id == volunteer_id)
+    count: int = (await connection.execute(query)).scalar_one()
+    return count
+
+
+async def add_address(connection: AsyncConnection, volunteer_id: str, tag: str) -> bool:
+    """Register a mail address, as its keyed hash; false where it was registered before."""
+    await alone(connection, f"addresses {volunteer_id}")
+    own = (volunteer_addresses.c.volunteer_id == volunteer_id, volunteer_addresses.c.tag == tag)
+    if (await connection.execute(sa.select(volunteer_addresses.c.tag).where(*own))).first() is not None:
+        return False
+    await connection.execute(sa.insert(volunteer_addresses).values(volunteer_id=volunteer_id, tag=tag))
+    return True
+
+
+async def remove_address(connection: AsyncConnection, volunteer_id: str, tag: str | None = None) -> bool:
+    """Forget a mail address, or all of them; false where there was none."""
+    own = [volunteer_addresses.c.volunteer_id == volunteer_id]
+    if tag is not None:
+        own.append(volunteer_addresses.c.tag == tag)
+    removed: int = (await connection.execute(sa.delete(volunteer_addresses).where(*own))).rowcount
+    return removed > 0

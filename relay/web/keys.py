@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from relay.config import Settings
-from relay.domain.ports import LetterPages
+from relay.domain.ports import LetterPages, Photos, Screening
 from relay.sealing import PrivateKey, PublicKey
 from relay.store.sealed import Store
 from relay.store.volunteers import Volunteer
@@ -15,6 +15,8 @@ from relay.store.volunteers import Volunteer
 SETTINGS: Final = web.AppKey("settings", Settings)
 STORE: Final = web.AppKey("store", Store)
 LETTER_PAGES: Final = web.AppKey("letter_pages", LetterPages)
+SCREENING: Final = web.AppKey("screening", Screening)
+PHOTOS: Final = web.AppKey("photos", Photos)
 DESK: Final = web.AppKey("desk", PublicKey)
 """To which the desk seals the mails that it sends itself. On the desk only."""
 OFFICE_KEY: Final = web.AppKey("office_key", PrivateKey)

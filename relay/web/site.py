@@ -26,24 +26,29 @@ FORM_BYTES: Final = 1024 * 1024
 FORM_SECONDS: Final = 60
 """How long a form may take to arrive: a letter on the slowest line takes ten."""
 SAFE_METHODS: Final = ("GET", "HEAD")
+POLICY: Final = (
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; "
+    "base-uri 'none'"
+)
+"""What a screen may load, and where its forms may go. The desk has no scripts."""
 HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'",
     # Not "no-referrer": with that, browsers send the Origin "null" with forms, which the forgery check refuses.
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+_POLICY: Final = web.AppKey("policy", str)
 _TEMPLATES: Final[dict[str, web.AppKey[jinja2.Environment]]] = {
     language: web.AppKey(f"templates_{language}", jinja2.Environment) for language in LANGUAGES
 }
 
 
-def new_site(packages: Sequence[str], *middlewares: Any) -> web.Application:
-    """An application with the templates of these packages beside the shared ones."""
+def new_site(packages: Sequence[str], *middlewares: Any, scripts: bool = False) -> web.Application:
+    """An application with the templates of these packages beside the shared ones; `scripts` lets it have its own."""
     site = web.Application(middlewares=[_errors, _same_origin, _language, *middlewares], client_max_size=FORM_BYTES)
     site.on_response_prepare.append(_add_headers)
+    site[_POLICY] = f"{POLICY}; script-src 'self'; connect-src 'self'" if scripts else POLICY
     loader = jinja2.ChoiceLoader([jinja2.PackageLoader(package) for package in ("relay.web", *packages)])
     for language, key in _TEMPLATES.items():
         environment = aiohttp_jinja2.setup(
@@ -147,6 +152,7 @@ def _context(request: web.Request) -> dict[str, Any]:
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Called by aiohttp for each response, redirects too."""
     response.headers.update(HEADERS)
+    response.headers["Content-Security-Policy"] = request.config_dict[_POLICY]
     if not request.path.startswith("/static/"):
         response.headers["Cache-Control"] = "no-store"
 

@@ -8,12 +8,12 @@ from io import BytesIO
 import pikepdf
 import pytest
 
-from censor_queue import steps as review
+from censor_queue import claims, decisions
 from print import steps as print_steps
 from relay.desk import steps
 from relay.domain.claim_phrase import new_claim_phrase
 from relay.domain.lives import BatchState
-from relay.domain.reasons import REFUSALS, Refusal
+from relay.domain.reasons import REVIEW_REASONS, ReviewReason
 from relay.sealing import InboxSecret
 from relay.store import tables
 from tests.workplaces import (
@@ -82,9 +82,9 @@ async def test_inbox_shows_all_letters_of_its_sender_and_none_of_others(house: H
 
 async def test_refused_letter_shows_the_reason(house: House, desk: Client) -> None:
     sent = await house.queued()
-    await review.claim_next(house.store, house.office_key, house.volunteers["anna"])
-    await review.refuse(house.store, sent.id, house.volunteers["anna"], Refusal.SPAM)
-    assert f"The reason: {REFUSALS[Refusal.SPAM]}" in (await get(desk, sent.inbox)).screen.text
+    await claims.claim_next(house.review, house.volunteers["anna"])
+    await decisions.refuse(house.review, sent.id, house.volunteers["anna"], ReviewReason.SPAM)
+    assert f"The reason: {REVIEW_REASONS[ReviewReason.SPAM]}" in (await get(desk, sent.inbox)).screen.text
 
 
 async def test_letter_whose_content_was_destroyed_keeps_its_history(house: House, desk: Client) -> None:

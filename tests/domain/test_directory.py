@@ -34,6 +34,7 @@ ROW = {
     "facility_country": "RU",
     "facility_address": "ул. Лесная, 1; 123456 Энск",
     "facility_return_address": "",
+    "facility_review_days": "",
 }
 ENTRY = Entry(
     Prisoner(slug="ivan-petrov", name="Иван Петров", birth_year=1980, language="ru"),
@@ -54,6 +55,7 @@ FACILITIES = st.builds(
     country=st.sampled_from(["RU", "DE"]),
     address=ADDRESSES.filter(bool),
     return_address=ADDRESSES,
+    review_days=st.integers(0, 90),
 )
 PRISONERS = st.builds(
     Prisoner,
@@ -114,6 +116,11 @@ def test_empty_rows_passed_over_and_counted() -> None:
     assert [bad.row for bad in read.bad] == [6]
 
 
+def test_days_of_review_read_from_their_column() -> None:
+    (entry,) = read_csv(text_of(ROW | {"facility_review_days": "7"})).entries
+    assert (entry.facility.review_days, ENTRY.facility.review_days) == (7, 3)
+
+
 def test_address_of_lines_and_semicolons() -> None:
     address = " ул. Лесная ,  1 ;\r\n ;123456   Энск\n"
     (entry,) = read_csv(text_of(ROW | {"facility_address": address})).entries
@@ -149,6 +156,9 @@ def test_formula_kept_but_never_written_as_one(name: str) -> None:
         ({"facility_address": " ; \n"}, ["facility_address"]),
         ({"facility_address": "x" * 1001}, ["facility_address"]),
         ({"facility_return_address": "Энск\x1b[2J"}, ["facility_return_address"]),
+        ({"facility_review_days": "soon"}, ["facility_review_days"]),
+        ({"facility_review_days": "-1"}, ["facility_review_days"]),
+        ({"facility_review_days": "91"}, ["facility_review_days"]),
         (
             {"prisoner_name": "", "facility_name": "", "prisoner_language": ""},
             ["prisoner_name", "prisoner_language", "facility_name"],
@@ -182,7 +192,7 @@ def test_rows_that_contradict_earlier_ones() -> None:
 def test_row_of_more_or_fewer_cells() -> None:
     read = read_csv(text_of([*ROW.values(), ""], list(ROW.values())[:-1], ROW))
     assert read.entries == [ENTRY]
-    assert read.bad == [BadRow(2, ("11 cells, and 10 columns",)), BadRow(3, ("9 cells, and 10 columns",))]
+    assert read.bad == [BadRow(2, ("12 cells, and 11 columns",)), BadRow(3, ("10 cells, and 11 columns",))]
 
 
 @pytest.mark.parametrize(

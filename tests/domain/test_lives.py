@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from relay.domain.lives import (
+    DECIDED,
+    READING,
+    REVIEWED,
     SENTENCES,
     TRANSITIONS,
     WITHDRAWABLE,
@@ -22,13 +25,18 @@ from relay.domain.lives import (
 )
 
 ENDS = {
-    Record.LETTER: {LetterState.REFUSED, LetterState.WITHDRAWN, LetterState.EXPIRED, LetterState.DELIVERED},
+    Record.LETTER: {
+        LetterState.WITHDRAWN,
+        LetterState.EXPIRED,
+        LetterState.DELIVERED,
+        LetterState.RETURNED,
+    },
     Record.BATCH: {"posted"},
     Record.SCAN: {ScanState.SPLIT},
     Record.PAGE: {PageState.PLACED, PageState.VOID},
     Record.REPLY: {ReplyState.RELEASED},
 }
-"""Where a life may end."""
+"""Where a life may end. A refused letter is not among them: for some minutes the refusal can be undone."""
 
 
 @pytest.mark.parametrize("record", Record)
@@ -53,17 +61,40 @@ def test_withdrawable_states_are_those_the_table_has() -> None:
 
 
 def test_sender_gets_mail_with_these_steps_alone() -> None:
-    assert {(step.source, step.target): step.mail for step in TRANSITIONS.values() if step.mail} == {
+    told: dict[tuple[State | None, State], MailKind] = {
         (LetterState.UNCONFIRMED, LetterState.QUEUED): MailKind.QUEUED,
-        (LetterState.QUEUED, LetterState.REFUSED): MailKind.REFUSED,
+        **{(state, LetterState.REFUSED): MailKind.REFUSED for state in REVIEWED},
+        **{(state, LetterState.CHANGES_REQUESTED): MailKind.CHANGES for state in REVIEWED},
+        (LetterState.POSTED, LetterState.RETURNED): MailKind.RETURNED,
         (LetterState.PRINTED, LetterState.POSTED): MailKind.POSTED,
         (ReplyState.CHECKED, ReplyState.RELEASED): MailKind.REPLY,
     }
+    assert {(step.source, step.target): step.mail for step in TRANSITIONS.values() if step.mail} == told
 
 
-def test_only_a_volunteer_approves_or_refuses() -> None:
-    decisions = {LetterState.APPROVED, LetterState.REFUSED}
-    assert {step.by for step in TRANSITIONS.values() if step.target in decisions} == {frozenset({Who.VOLUNTEER})}
+def test_only_a_volunteer_decides_but_for_what_a_blocked_sender_wrote() -> None:
+    volunteer, worker = Who.VOLUNTEER, Who.WORKER
+    by = {target: {step.by for step in TRANSITIONS.values() if step.target is target} for target in DECIDED}
+    assert by == {
+        LetterState.APPROVED: {frozenset({volunteer})},
+        LetterState.CHANGES_REQUESTED: {frozenset({volunteer})},
+        LetterState.REFUSED: {frozenset({volunteer, worker})},
+    }
+
+
+def test_letter_is_approved_by_who_read_it_in_a_language_that_passes() -> None:
+    assert {step.source for step in TRANSITIONS.values() if step.target is LetterState.APPROVED} == set(READING)
+
+
+def test_every_decision_can_be_undone() -> None:
+    decisions = {
+        (step.source, step.target)
+        for step in TRANSITIONS.values()
+        if step.source in REVIEWED and step.target in (*DECIDED, *REVIEWED) and Who.VOLUNTEER in step.by
+    }
+    assert {target for _, target in decisions} == {*DECIDED, *REVIEWED}
+    for source, target in decisions:
+        assert Who.VOLUNTEER in TRANSITIONS[Record.LETTER, target, source].by
 
 
 def test_forbidden_step_named_in_the_error() -> None:

@@ -12,9 +12,9 @@ import pytest
 from relay.domain.languages import LANGUAGES
 from relay.domain.letters import Transcript, Wants, Word
 from relay.domain.lives import MailKind
-from relay.domain.reasons import REFUSALS
+from relay.domain.reasons import REVIEW_REASONS, ReviewReason
 from relay.locale import catalogue
-from relay.mail.compose import AddressNotWritableError, Envelope, confirmation, notice, reply
+from relay.mail.compose import AddressNotWritableError, Envelope, Why, confirmation, notice, reply
 
 AT = datetime.datetime(2031, 5, 4, 12, 30, 15, 250, tzinfo=datetime.UTC)
 LINK = "https://relay.example/en/inbox/AbC-123_x"
@@ -60,10 +60,8 @@ def paragraphs(mail: EmailMessage) -> list[str]:
 
 
 def words(language: str, sentence: str, **parts: str) -> str:
-    """A sentence in a language; a missing translation fails the test."""
-    found = catalogue(language).gettext(sentence)
-    assert (found == sentence) == (language == "en")
-    return found.format(**parts)
+    """A sentence in a language; that none lacks its translation is tested with the catalogues."""
+    return catalogue(language).gettext(sentence).format(**parts)
 
 
 def ending(language: str) -> list[str]:
@@ -117,15 +115,57 @@ def test_notice_tells_the_step_in_the_language_of_the_sender(
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("reason", REFUSALS.values())
-def test_refusal_tells_the_reason_in_the_language_of_the_sender(language: str, reason: str) -> None:
-    mail = arrived(notice(envelope(language), MailKind.REFUSED, NAME, LINK, reason))
+@pytest.mark.parametrize("reason", ReviewReason)
+def test_refusal_tells_the_reason_in_the_language_of_the_sender(language: str, reason: ReviewReason) -> None:
+    mail = arrived(notice(envelope(language), MailKind.REFUSED, NAME, LINK, Why(reason)))
     assert mail["subject"] == words(language, "Your letter was not accepted")
     assert paragraphs(mail) == [
         words(language, "A volunteer could not accept your letter to {prisoner}.", prisoner=NAME),
-        words(language, "The reason: {reason}", reason=words(language, reason)),
+        words(language, "The reason: {reason}", reason=words(language, REVIEW_REASONS[reason])),
         *ending(language),
     ]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(
+    ("kind", "subject", "sentence"),
+    [
+        (
+            MailKind.CHANGES,
+            "Please change something in your letter",
+            "Your letter to {prisoner} can go as soon as you have changed something in it.",
+        ),
+        (
+            MailKind.REFUSED,
+            "Your letter was not accepted",
+            "A volunteer could not accept your letter to {prisoner}.",
+        ),
+        (
+            MailKind.PARTLY,
+            "Your letter was accepted in part",
+            "Your letter to {prisoner} will be printed, but a part of it was left out.",
+        ),
+        (MailKind.RETURNED, "Your letter came back", "Your letter to {prisoner} came back to us."),
+    ],
+)
+def test_decision_tells_reason_and_note_in_the_language_of_the_sender(
+    language: str, kind: MailKind, subject: str, sentence: str
+) -> None:
+    note = "Please leave out the second page.\nAll else is fine."
+    mail = arrived(notice(envelope(language), kind, NAME, LINK, Why(ReviewReason.PHOTO, note)))
+    assert mail["subject"] == words(language, subject)
+    assert mail["content-language"] == language
+    assert paragraphs(mail) == [
+        words(language, sentence, prisoner=NAME),
+        words(language, "The reason: {reason}", reason=words(language, REVIEW_REASONS[ReviewReason.PHOTO])),
+        words(language, "The volunteer writes: {note}", note=note),
+        *ending(language),
+    ]
+
+
+@pytest.mark.parametrize("kind", [MailKind.CHANGES, MailKind.PARTLY, MailKind.RETURNED])
+def test_decision_without_a_reason_tells_what_happened(kind: MailKind) -> None:
+    assert paragraphs(arrived(notice(envelope(), kind, NAME, LINK)))[1:] == ending("en")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -163,10 +203,21 @@ def test_notice_of_a_reply_carries_nothing_of_it(language: str) -> None:
     ]
 
 
-def test_braces_in_a_name_are_no_placeholders() -> None:
+def test_braces_in_a_name_or_a_note_are_no_placeholders() -> None:
     name = "{link} {0} %(name)s"
-    mail = arrived(notice(envelope(), MailKind.REFUSED, name, LINK, "{reason}"))
-    assert paragraphs(mail)[:2] == [f"A volunteer could not accept your letter to {name}.", "The reason: {reason}"]
+    mail = arrived(notice(envelope(), MailKind.REFUSED, name, LINK, Why(ReviewReason.SPAM, "{note} {0}")))
+    assert paragraphs(mail)[:3] == [
+        f"A volunteer could not accept your letter to {name}.",
+        f"The reason: {REVIEW_REASONS[ReviewReason.SPAM]}",
+        "The volunteer writes: {note} {0}",
+    ]
+
+
+def test_lines_of_a_note_stay_in_the_body() -> None:
+    note = "Bcc: eve@other.example\n.\nFrom eve"
+    mail = arrived(notice(envelope(), MailKind.CHANGES, NAME, LINK, Why(ReviewReason.SPAM, note)))
+    assert paragraphs(mail)[2] == f"The volunteer writes: {note}"
+    assert mail["bcc"] is None
 
 
 # --- how they travel

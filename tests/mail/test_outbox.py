@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import datetime
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ import aiosmtplib
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult
 
-from censor_queue import steps as review
+from censor_queue import claims, decisions
+from censor_queue.review import Review
 from relay.app import opened
 from relay.desk import steps as desk_steps
 from relay.domain.letters import Wants
 from relay.domain.lives import MailState, Record
-from relay.domain.reasons import REFUSALS, Refusal
+from relay.domain.reasons import REVIEW_REASONS, ReviewReason
 from relay.locale import catalogue
 from relay.mail import outbox
 from relay.mail.outbox import Sender
@@ -44,6 +46,9 @@ return_address = ["PO Box 9", "00000 Nowhere"]
 
 [mail]
 sender = "post@relay.example"
+
+[review]
+undo_minutes = 0
 """
 
 
@@ -84,8 +89,8 @@ async def test_sender_is_told_each_step_and_gets_the_reply(house: House, smtp_ca
     house.clock.advance(minutes=1)
     await desk_steps.confirm(house.store, token)
     house.clock.advance(minutes=1)
-    assert await review.claim_next(house.store, house.office_key, house.volunteers["anna"])
-    await review.approve(house.store, sent.id, house.volunteers["anna"])
+    assert await claims.claim_next(house.review, house.volunteers["anna"])
+    await decisions.approve(house.review, sent.id, house.volunteers["anna"])
     await house.rendered(RUSSIAN)
     reply = await house.replied(sent)
     assert await send_all(office) == 2
@@ -154,13 +159,116 @@ async def test_reason_of_a_refusal_arrives_in_the_language_of_the_sender(
     house: House, smtp_catcher: SmtpCatcher
 ) -> None:
     sent = await house.queued(address=ADDRESS, language="sv")
-    await review.claim_next(house.store, house.office_key, house.volunteers["anna"])
-    await review.refuse(house.store, sent.id, house.volunteers["anna"], Refusal.CASE_DETAILS)
+    await claims.claim_next(house.review, house.volunteers["anna"])
+    await decisions.refuse(house.review, sent.id, house.volunteers["anna"], ReviewReason.CASE_DETAILS)
     await send_all(house.sender(port=smtp_catcher.port))
     _ = catalogue("sv").gettext
     refused = next(mail for mail in smtp_catcher.mails if mail.message["subject"] == _("Your letter was not accepted"))
-    reason = _("The reason: {reason}").format(reason=_(REFUSALS[Refusal.CASE_DETAILS]))
+    reason = _("The reason: {reason}").format(reason=_(REVIEW_REASONS[ReviewReason.CASE_DETAILS]))
     assert f"\n\n{reason}\n\n" in text_of(refused)
+
+
+# --- decisions of the review, which can be undone for ten minutes
+
+
+NOTE = "Please leave out the court."
+Decide = Callable[[Review, str, str], Awaitable[None]]
+
+
+async def ask_for_changes(review: Review, letter_id: str, anna: str) -> None:
+    await decisions.ask_for_changes(review, letter_id, anna, ReviewReason.CASE_DETAILS, NOTE)
+
+
+async def refuse(review: Review, letter_id: str, anna: str) -> None:
+    await decisions.refuse(review, letter_id, anna, ReviewReason.CASE_DETAILS, NOTE)
+
+
+async def approve_in_part(review: Review, letter_id: str, anna: str) -> None:
+    await decisions.cover(review, letter_id, anna, [0])
+    await decisions.approve(review, letter_id, anna, reason=ReviewReason.CASE_DETAILS, note=NOTE)
+
+
+DECISIONS = pytest.mark.parametrize(
+    ("decide", "subject"),
+    [
+        (ask_for_changes, "Please change something in your letter"),
+        (refuse, "Your letter was not accepted"),
+        (approve_in_part, "Your letter was accepted in part"),
+    ],
+)
+
+
+async def decided(house: House, decide: Decide) -> tuple[Review, str, str]:
+    """A letter about which anna has just decided: the review, the decision, and who anna is."""
+    sent = await house.queued(address=ADDRESS, language="de")
+    anna, review = house.volunteers["anna"], dataclasses.replace(house.review, undo=datetime.timedelta(minutes=10))
+    assert await claims.claim_next(review, anna)
+    await decide(review, sent.id, anna)
+    return review, (await house.row(tables.decisions)).id, anna
+
+
+@DECISIONS
+@both_engines
+async def test_mail_about_a_decision_waits_until_it_has_settled(
+    house: House, smtp_catcher: SmtpCatcher, decide: Decide, subject: str
+) -> None:
+    await decided(house, decide)
+    office = house.sender(port=smtp_catcher.port)
+    await send_all(office)
+    house.clock.advance(minutes=10, seconds=-1)
+    assert await send_all(office) == 0
+    _ = catalogue("de").gettext
+    assert [mail.message["subject"] for mail in smtp_catcher.mails] == [_("Your letter is confirmed")]
+    house.clock.advance(seconds=1)
+    assert await send_all(office) == 1
+    mail = smtp_catcher.mails[-1]
+    assert mail.message["subject"] == _(subject)
+    reason = _("The reason: {reason}").format(reason=_(REVIEW_REASONS[ReviewReason.CASE_DETAILS]))
+    note = _("The volunteer writes: {note}").format(note=NOTE)
+    assert f"\n\n{reason}\n\n{note}\n\n" in text_of(mail)
+
+
+@DECISIONS
+async def test_mail_about_an_undone_decision_is_dropped(
+    house: House, smtp_catcher: SmtpCatcher, decide: Decide, subject: str
+) -> None:
+    del subject
+    review, decision, anna = await decided(house, decide)
+    await decisions.undo(review, decision, anna)
+    house.clock.advance(hours=1)
+    assert await send_all(house.sender(port=smtp_catcher.port)) == 1
+    assert len(smtp_catcher.mails) == 1
+    assert (await house.row(tables.outbox, decision_id=decision)).state == "dropped"
+
+
+@DECISIONS
+async def test_mail_about_a_decision_goes_at_once_when_it_is_released(
+    house: House, smtp_catcher: SmtpCatcher, decide: Decide, subject: str
+) -> None:
+    review, decision, anna = await decided(house, decide)
+    await decisions.release(review, [decision], anna)
+    await send_all(house.sender(port=smtp_catcher.port))
+    assert smtp_catcher.mails[-1].message["subject"] == catalogue("de").gettext(subject)
+    assert (await house.row(tables.outbox, decision_id=decision)).state == "sent"
+
+
+@DECISIONS
+async def test_mail_about_a_letter_that_was_taken_back_meanwhile_is_dropped(
+    house: House, smtp_catcher: SmtpCatcher, decide: Decide, subject: str
+) -> None:
+    del subject
+    _review, decision, _anna = await decided(house, decide)
+    await desk_steps.withdraw(house.store, (await house.row(tables.letters)).id)
+    house.clock.advance(hours=1)
+    await send_all(house.sender(port=smtp_catcher.port))
+    assert (await house.row(tables.outbox, decision_id=decision)).state == "dropped"
+
+
+async def test_sender_without_address_is_told_in_the_inbox_alone(house: House) -> None:
+    sent = await house.queued()
+    assert await claims.claim_next(house.review, house.volunteers["anna"])
+    await ask_for_changes(house.review, sent.id, house.volunteers["anna"])
+    assert await states(house) == []
 
 
 # --- what fails

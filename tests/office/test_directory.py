@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
+
 import pytest
 
+from censor_queue import claims, decisions
+from relay.domain.reasons import ReviewReason
 from relay.store import tables
 from tests.workplaces import Client, House, both_engines, get, post
 
@@ -21,6 +25,7 @@ FACILITY = {
     "country": "se",
     "address": "Sagov\u00e4gen 2\r\n\r\n  000 00   P\u00e5hittad ",
     "return_address": "",
+    "review_days": "7",
 }
 NOTHING_STORED = "Nothing was stored yet: please correct what is marked."
 SLUG = "Small Latin letters and digits, joined by hyphens: anna-example."
@@ -94,6 +99,7 @@ async def test_facility_is_added_and_corrected(house: House, office_client: Clie
     assert (answer.status, answer.location) == (303, "/en/directory")
     row = await house.row(tables.facilities, slug="new-place")
     assert (row.country, row.address, row.return_address) == ("SE", "Sagov\u00e4gen 2\n000 00 P\u00e5hittad", "")
+    assert row.review_days == 7
     shown = (await get(office_client, "/en/directory/facility?slug=new-place")).screen.fields
     expected = FACILITY | {"country": "SE", "address": row.address, "known": "new-place"}
     del expected["slug"]
@@ -124,6 +130,7 @@ async def test_adding_under_a_taken_short_name_overwrites_nobody(house: House, o
         ({"name": ""}, [NAME]),
         ({"slug": "new place"}, [SLUG]),
         ({"return_address": "a" * 1001}, ["This cannot be stored."]),
+        *(({"review_days": days}, ["A number of days from 0 to 90."]) for days in ("", "soon", "-1", "91")),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -154,11 +161,41 @@ async def test_letters_are_held_while_the_prisoner_cannot_be_written_to(house: H
 
 async def test_what_waits_is_counted_with_its_age(house: House, office_client: Client) -> None:
     empty = (await get(office_client, "/en/")).screen
-    assert empty.text.count("nothing waits") == 9
+    assert empty.text.count("nothing waits") == 12
     await house.queued()
     house.clock.advance(hours=3)
     await house.queued(address="mary@sender.example")
     text = (await get(office_client, "/en/")).screen.text
     assert "2 letters to be read the oldest for 3 hours" in text
     assert "1 mails not sent yet the oldest for 0 seconds" in text
-    assert text.count("nothing waits") == 7
+    assert text.count("nothing waits") == 10
+
+
+async def test_letters_with_the_review_are_counted_by_where_they_are(house: House, office_client: Client) -> None:
+    anna = house.volunteers["anna"]
+
+    async def next_letter() -> str:
+        await house.queued()
+        letter = await claims.claim_next(house.review, anna)
+        assert letter is not None
+        return letter.id
+
+    await decisions.second_reader(house.review, await next_letter(), anna)
+    await decisions.to_be_translated(house.review, await next_letter(), anna, "es")
+    await decisions.ask_for_changes(house.review, await next_letter(), anna, ReviewReason.TOO_LONG)
+    text = (await get(office_client, "/en/")).screen.text
+    assert text.count("the oldest for 0 seconds") == 3
+    for tile in ("to be read a second time", "to be translated", "that their senders change"):
+        assert f"1 letters {tile} the oldest for 0 seconds" in text
+
+
+async def test_form_of_a_new_facility_begins_with_the_usual_days(office_client: Client) -> None:
+    assert (await get(office_client, "/en/directory/facility")).screen.fields["review_days"] == "3"
+
+
+async def test_days_of_review_count_for_the_next_letter(house: House, office_client: Client) -> None:
+    shown = (await get(office_client, "/en/directory/facility?slug=hmp-nowhere")).screen.fields
+    await post(office_client, "/en/directory/facility", shown | {"review_days": "1"})
+    sent = await house.queued()
+    due = (await house.row(tables.letters, id=sent.id)).due_at
+    assert due == house.clock() + datetime.timedelta(days=1)

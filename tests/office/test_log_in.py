@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections import defaultdict
 
 import pytest
 
@@ -22,8 +23,8 @@ async def places(house: House) -> list[tuple[str, str]]:
         resource = route.resource
         if resource is None or resource.name in {"log_in", "static"} or resource.canonical == "/":
             continue
-        parts = {"language": "en", "batch": "b", "page": "p", "scan": "s"}
-        found.append((route.method, resource.canonical.format(**parts)))
+        parts = defaultdict(lambda: "1", language="en")
+        found.append((route.method, resource.canonical.format_map(parts)))
     return found
 
 

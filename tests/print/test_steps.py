@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 
 import pytest
+import sqlalchemy as sa
 
 from print import steps
 from relay.desk.steps import withdraw
@@ -24,7 +26,7 @@ async def test_batch_takes_the_approved_letters_of_one_facility(house: House) ->
     first, second = await house.approved(), await house.approved()
     other, unread = await house.approved(RUSSIAN), await house.queued()
     async with house.store.database.reading() as connection:
-        waiting = await steps.waiting(connection)
+        waiting = await steps.waiting(connection, house.clock())
     assert sorted((row.facility, row.letters) for row in waiting) == sorted(
         [(ENGLISH.facility.name, 2), (RUSSIAN.facility.name, 1)]
     )
@@ -38,8 +40,25 @@ async def test_batch_takes_the_approved_letters_of_one_facility(house: House) ->
     }
     async with house.store.database.reading() as connection:
         (made,) = await steps.all_batches(connection)
-        assert [row.facility for row in await steps.waiting(connection)] == [RUSSIAN.facility.name]
+        assert [row.facility for row in await steps.waiting(connection, house.clock())] == [RUSSIAN.facility.name]
     assert (made.id, made.state, made.letters, made.problem) == (batch, "open", 2, None)
+
+
+@both_engines
+async def test_batch_has_only_letters_whose_decision_cannot_be_undone(house: House) -> None:
+    settled, young = await house.approved(), await house.approved()
+    change = sa.update(tables.letters).where(tables.letters.c.id == young.id)
+    async with house.store.database.writing() as connection:
+        await connection.execute(change.values(settles_at=house.clock() + datetime.timedelta(seconds=1)))
+    async with house.store.database.reading() as connection:
+        assert [row.letters for row in await steps.waiting(connection, house.clock())] == [1]
+    first = await house.batch()
+    assert [row.id for row in await house.rows(tables.letters, batch_id=first)] == [settled.id]
+    with pytest.raises(steps.NothingToPrintError):
+        await house.batch()
+    house.clock.advance(seconds=1)
+    second = await house.batch()
+    assert [row.id for row in await house.rows(tables.letters, batch_id=second)] == [young.id]
 
 
 @both_engines

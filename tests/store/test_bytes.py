@@ -6,6 +6,7 @@ What may stand in clear (the directory) is looked for in the same way and found,
 from __future__ import annotations
 
 import base64
+import datetime
 import json
 from collections.abc import AsyncIterator
 from email.message import EmailMessage
@@ -14,23 +15,27 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from censor_queue import steps as review
+from censor_queue import claims, closeness, decisions, translations
+from censor_queue.review import Review
 from print import steps as printing
+from print.rendering import RenderingPool
 from relay.config import Mail, Settings
 from relay.desk import steps as desk
 from relay.domain.claim_phrase import new_claim_phrase
 from relay.domain.directory import Entry, Facility, Prisoner
-from relay.domain.letters import LetterBody, Wants, Word
+from relay.domain.letters import LetterBody, Photo, Wants, Word
 from relay.domain.lives import WORKER, Actor, BatchState, Record, Who
+from relay.domain.reasons import ReviewReason
 from relay.mail.outbox import Sender
 from relay.sealing import Context, InboxSecret, PrivateKey
 from relay.store import directory, leases, volunteers
 from relay.store.letters import code_of
 from relay.store.sealed import Store, load_key
-from relay.store.tables import letters, replies, scans
+from relay.store.tables import letters, replies, scans, volunteer_addresses
 from scanner import steps as scanning
 from scanner.codes import CodeRead, Method, PageCodes
 from tests.conftest import SmtpCatcher
+from tests.fakes.screening import FakeScreening
 from tests.store.rows import dump
 from tests.workplaces import send_all
 
@@ -40,6 +45,10 @@ SECRET = {
     "letter": ("фиолетовый", "бегемотик", "Zwergnashorn", "rhinoceros"),
     "name": ("Аглая", "Неизвестнова"),
     "address": ("aglaya", "hidden-sender"),
+    "photo": ("photographbytes",),
+    "note": ("Бородинское",),
+    "translation": ("unfinishedtranslation",),
+    "volunteer's own address": ("volunteerhome", "neighbourhood"),
     "name of the file": ("Ответ-Аглае", "otvet-scan"),
     "content of the file": ("handwrittenbytes",),
     "picture": ("cleanedpicture",),
@@ -128,17 +137,33 @@ async def test_disk_tells_nothing(
 
     # the letter, from the form to the post
     address = f"{SECRET['address'][0]}@{SECRET['address'][1]}.example"
-    body = LetterBody(text=words("letter"), printed_name=" ".join(SECRET["name"]), address=address)
-    letter_id = await desk.submit(
-        store, desk_key.public, desk.Submission("form", phrase, known.prisoner_id, "ru", Wants.FULL, body)
+    photo = words("photo").encode()
+    body = LetterBody(
+        text=words("letter"),
+        printed_name=" ".join(SECRET["name"]),
+        address=address,
+        photos=(Photo(width=1, height=1, size=len(photo)),),
     )
+    submission = desk.Submission("form", phrase, known.prisoner_id, "ru", Wants.FULL, body, photos=(photo,))
+    letter_id = await desk.submit(store, desk_key.public, submission)
     waiting = await disk(store, database_url, tmp_path)  # here the confirmation is on the disk, for the desk
     await Sender(store, settings, OWNER, desk_key, desk=True).send_next()
     token = link_in(smtp_catcher.mails[0].message)
     await desk.confirm(store, token)
-    to_review = await review.claim_next(store, office, anna.id)
-    assert to_review is not None
-    await review.approve(store, letter_id, anna.id)
+    pages = RenderingPool()
+    review = Review(store, office, FakeScreening(), pages, (), datetime.timedelta(0))
+    own = closeness.address_tag(office, "@".join(SECRET["volunteer's own address"]))
+    async with store.database.writing() as connection:
+        await connection.execute(sa.insert(volunteer_addresses).values(volunteer_id=anna.id, tag=own))
+    assert await claims.claim_next(review, anna.id) is not None
+    await translations.save_draft(
+        review, letter_id, anna.id, translations.Draft(words("translation"), translations.mark(""))
+    )
+    await decisions.cover(review, letter_id, anna.id, [0])
+    await decisions.approve(
+        review, letter_id, anna.id, without_photos=True, reason=ReviewReason.PHOTO, note=words("note")
+    )
+    await pages.close()
     batch_id = await printing.make_batch(store, known.facility_id, Actor(Who.VOLUNTEER, anna.id))
     await printing.rendered(store, batch_id, [letter_id], words("batch").encode())
     for state in (BatchState.PRINTED, BatchState.POSTED):
@@ -171,7 +196,8 @@ async def test_disk_tells_nothing(
         part.get_content() for mail in smtp_catcher.mails for part in mail.message.walk() if not part.is_multipart()
     ]
     assert words("reply").encode() in parts
-    assert any(SECRET["transcript"][0] in part for part in parts if isinstance(part, str))
+    for told in ("transcript", "note"):
+        assert any(SECRET[told][0] in part for part in parts if isinstance(part, str))
     async with store.database.reading() as connection:
         (state,) = (await connection.execute(sa.select(letters.c.state))).scalars()
     assert state == "delivered"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import sys
 from typing import Any
 
@@ -13,10 +14,11 @@ from alembic.script import ScriptDirectory
 
 from relay.store.database import Database
 from relay.store.schema import MIGRATIONS, downgrade, migrate, upgrade
-from relay.store.tables import metadata
-from tests.store.rows import add_row, dump
+from relay.store.tables import decisions, letters, metadata, outbox
+from tests.store.rows import AT, add_row, dump
 
 PROCESSES = 2
+DAY = datetime.timedelta(days=1)
 
 
 def differences(connection: sa.Connection) -> list[Any]:
@@ -59,6 +61,21 @@ async def test_migrations_down_and_up_with_data(database: Database) -> None:
     async with database.reading() as connection:
         assert await connection.run_sync(differences) == []
         assert set(map(len, (await dump(connection)).values())) == {0}
+
+
+async def test_migrations_keep_what_waits_in_the_review(database: Database) -> None:
+    waiting = {"queued": "queued", "translating": "queued", "second_reading": "queued", "approved": "approved"}
+    await migrate(database)
+    async with database.writing() as connection:
+        ids = {state: await add_row(connection, letters, state=state, due_at=AT + DAY) for state in waiting}
+        mail = await add_row(connection, outbox, state="waiting", decision_id=await add_row(connection, decisions))
+        await connection.run_sync(downgrade, "0001")
+        await connection.run_sync(upgrade)
+        rows = {row.id: row for row in await connection.execute(sa.select(letters))}
+        assert {state: rows[row_id].state for state, row_id in ids.items()} == waiting
+        assert {row.due_at for row in rows.values()} == {AT}  # when it was written
+        (kept,) = await connection.execute(sa.select(outbox))
+        assert (kept.id, kept.state, kept.decision_id) == (mail, "waiting", None)
 
 
 async def test_migrate_from_processes_that_start_together(database: Database, database_url: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from relay.store import tables
+from tests.desk.letters import ask
 from tests.workplaces import ADDRESS, PASSWORD, Client, House, get, post
 
 FOREIGN = [
@@ -24,22 +25,25 @@ REFUSED = "This form was not sent from this site. Nothing was done. Go back, rel
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
 async def test_forged_forms_of_the_desk_change_nothing(house: House, desk: Client, headers: dict[str, str]) -> None:
     with_address, without = await house.submit(address=ADDRESS), await house.submit()
-    queued = await house.queued()
+    asked, queued = await house.queued(), await house.queued()
+    await ask(house, asked)
     before = await house.count()
     for path, form in [
         (f"/en/confirm/{await house.token(with_address.id)}", {}),
         ("/en/phrase", {"phrase": without.phrase}),
         ("/en/inbox", {"phrase": without.phrase}),
         (f"{queued.inbox}/withdraw/{queued.id}", {}),
+        (f"{asked.inbox}/letter/{asked.id}/edit", {"text": "Hello", "printed_name": "Mary", "action": "send"}),
         ("/en/to/john-sample", {"text": "Hello", "printed_name": "Mary", "action": "preview"}),
     ]:
         answer = await post(desk, path, form, headers=headers)
         assert (answer.status, answer.screen.heading) == (403, "That did not work")
         assert REFUSED in answer.screen.text
-    assert [await house.state(sent) for sent in (with_address, without, queued)] == [
+    assert [await house.state(sent) for sent in (with_address, without, queued, asked)] == [
         "unconfirmed",
         "unconfirmed",
         "queued",
+        "changes_requested",
     ]
     assert await house.count() == before
 

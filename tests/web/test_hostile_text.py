@@ -8,10 +8,12 @@ from html import escape
 import aiohttp
 import pytest
 
+from relay.desk.steps import withdraw
 from relay.domain.directory import Entry
 from relay.domain.lives import WORKER
 from relay.store import directory, tables
 from scanner.codes import PageCodes
+from tests.desk.letters import ask
 from tests.workplaces import ENGLISH, Client, House, Screen, get, post, sure
 
 MARK = "<script>alert(1)</script>"
@@ -89,6 +91,19 @@ async def test_inbox_and_reply(hostile: House, desk: Client) -> None:
     reply = await hostile.replied(sent, "W " + HOSTILE, "D " + HOSTILE)
     check((await get(desk, sent.inbox)).screen, "To P ", "F ", "T ", "N ")
     check((await get(desk, f"{sent.inbox}/reply/{reply}")).screen, "The answer of P ", "W ", "D ")
+
+
+async def test_letter_to_be_changed(hostile: House, desk: Client) -> None:
+    sent = await hostile.queued(evil(), text=f"T {HOSTILE}", name=f"N {HOSTILE}")
+    await ask(hostile, sent, note=f"V {HOSTILE}")
+    check((await get(desk, sent.inbox)).screen, "V ", "T ", "N ")
+    form = f"{sent.inbox}/letter/{sent.id}/edit"
+    screen = (await get(desk, form)).screen
+    check(screen, "P ", "F ", "V ", "T ", "N ")
+    await withdraw(hostile.store, sent.id)
+    too_late = await post(desk, form, screen.fields | {"action": "send"})
+    assert too_late.status == 409
+    check(too_late.screen, "T ")
 
 
 async def test_review(hostile: House, office_client: Client) -> None:

@@ -1,0 +1,118 @@
+"""`relay review`: what the profiles say about a letter, and whether they are in order."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from censor_queue.profiles import Profiles, load_profiles
+from censor_queue.screening import Screener
+from print.fonts import as_printed, unprintable
+from print.letter_pages import pages_of
+from relay import config
+from relay.cli.exits import Exit
+from relay.cli.speaking import complain, say, say_json
+from relay.domain.languages import LANGUAGES
+from relay.domain.review import Draft, Finding
+
+
+class UnreadableLetterError(Exception):
+    """A file that holds no text."""
+
+
+@click.group()
+def review() -> None:
+    """Rules for letters."""
+
+
+@review.command("screen")
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@click.option("--profile", required=True, help="A profile, such as russia.")
+@click.option("--lang", type=click.Choice(LANGUAGES), default="en", help="The language of the sentences.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array of all findings.")
+def review_screen(file: Path, profile: str, lang: str, *, as_json: bool) -> None:
+    """Say what the rules of a profile find in the text in FILE; - is the standard input."""
+    profiles = _profiles()
+    chosen = profiles.named(profile)
+    text = _text(file)
+    found = Screener(profiles).screened(Draft(text, _page_count(text)), chosen, lang)
+    if as_json:
+        say_json(
+            [
+                {
+                    "rule": finding.rule,
+                    "severity": finding.severity,
+                    "start": finding.start,
+                    "end": finding.end,
+                    "sentence": finding.sentence,
+                }
+                for finding in found
+            ]
+        )
+        return
+    for finding in found:
+        say(_shown(finding, text))
+    if not found:
+        say("Nothing was found.")
+
+
+@review.command("profiles")
+def review_profiles() -> None:
+    """List the profiles, and try the rules of each on their examples."""
+    profiles = _profiles()
+    screener = Screener(profiles)
+    wrong = False
+    for profile in profiles:
+        say(f"{profile.name}: {profile.title}")
+        for rule in profile.rules:
+            for fault in screener.wrong_examples(profile, rule):
+                wrong = True
+                complain(f"{profile.name}.toml: rule {rule.id}: {fault}")
+    if wrong:
+        sys.exit(Exit.REFUSED)
+
+
+def _profiles() -> Profiles:
+    """The shipped profiles, and the installation's own where there is one. Raises ConfigError and ProfileError."""
+    given = click.get_current_context().find_root().obj
+    file = config.find_config(given)
+    if given is None and config.CONFIG_VARIABLE not in os.environ and not file.exists():
+        return load_profiles()
+    return load_profiles(config.load(file).profiles)
+
+
+def _text(file: Path) -> str:
+    try:
+        content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UnreadableLetterError(f"{_called(file)} is not UTF-8 text: {error}") from error
+    except OSError as error:
+        raise UnreadableLetterError(f"{_called(file)} cannot be read: {error.strerror}") from error
+
+
+def _called(file: Path) -> str:
+    return "the standard input" if str(file) == "-" else str(file)
+
+
+def _page_count(text: str) -> int:
+    """How many pages the text fills, with a block for each character that cannot be printed."""
+    printed = as_printed(text)
+    for character in {each.character for each in unprintable(printed)}:
+        printed = printed.replace(character, "\N{FULL BLOCK}")
+    return len(pages_of(printed))
+
+
+def _shown(finding: Finding, text: str) -> str:
+    head = f"{finding.severity} {finding.rule}"
+    if finding.start == finding.end:
+        return f"{head}, the letter: {finding.sentence}"
+    start = text.rfind("\n", 0, finding.start) + 1
+    end = text.find("\n", finding.start)
+    line = text[start : end if end >= 0 else len(text)].rstrip("\r")
+    first, last = finding.start - start, min(finding.end - start, len(line))
+    marked = f"{line[:first]}[{line[first:last]}]{line[last:]}"
+    return f"{head}, line {text.count(chr(10), 0, start) + 1}: {marked}\n    {finding.sentence}"

@@ -1,0 +1,71 @@
+"""`relay init` and `relay doctor`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import click
+
+from print.fonts import MissingFontError, load_fonts
+from relay import config, installing
+from relay.app import Relay, opened
+from relay.cli.exits import Exit
+from relay.cli.installed import with_relay
+from relay.cli.speaking import say
+from scanner.intake import sandbox_available
+from scanner.tesseract import MissingToolError, probe
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+def init(folder: Path) -> None:
+    """Make an installation in FOLDER: config, keys, database."""
+    made = installing.install(folder)
+    asyncio.run(_migrate(made))
+    say(f"Made {made.config}. Edit it, then: relay --config {made.config} volunteer add NAME")
+    say(f"{made.keys / 'office.key'} opens all letters. Without it nothing can be read any more: keep a copy offline.")
+
+
+async def _migrate(made: config.Installation) -> None:
+    async with opened(made, new=True):
+        pass
+
+
+@click.command()
+def doctor() -> None:
+    """Say what is missing and how to get it."""
+    missing = False
+    for name, check in (("tesseract", probe), ("fonts", load_fonts)):
+        try:
+            check()
+            say(f"{name}: good")
+        except (MissingToolError, MissingFontError) as error:
+            missing = True
+            say(f"{name}: {error}")
+    if sandbox_available():
+        say("sandbox: good")
+    else:
+        say(
+            "sandbox: bubblewrap does not run here, so scans are decoded with limits on memory and time alone. "
+            "Where the machine allows it: apt-get install bubblewrap"
+        )
+    try:
+        with_relay(_doctor_keys)
+        say("installation: good")
+    except config.ConfigError as error:
+        say(f"installation: {error}")
+        sys.exit(Exit.TOOL_MISSING if missing else Exit.CONFIG)
+    if missing:
+        sys.exit(Exit.TOOL_MISSING)
+
+
+async def _doctor_keys(relay_: Relay) -> None:
+    """Check the pairs of keys that are here: a host with the desk alone has no key of the office."""
+    for name in installing.KEYS:
+        if (relay_.installation.keys / f"{name}.key").exists():
+            relay_.private_key(name)
+            say(f"key of the {name}: good")
+        else:
+            say(f"key of the {name}: not on this host")

@@ -1,0 +1,329 @@
+"""The form of a letter as a browser sends it, and what is wrong with it.
+
+Photos are read from the stream into memory, decoded where they can do no harm, and travel between the screens in
+hidden fields: until a letter is sent, nothing of it is on a disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import BadHttpMessage
+from pydantic import BaseModel, ConfigDict
+
+from relay.domain.directory import Facility
+from relay.domain.letters import (
+    PRINTED_NAME_MAX,
+    AddressRefusedError,
+    LetterBody,
+    Wants,
+    normal_address,
+    normal_text,
+)
+from relay.domain.photos import UPLOAD_BYTES, KeptPhoto, PhotoRefusedError
+from relay.domain.review import Draft, Finding, Severity
+from relay.locale import catalogue
+from relay.web.keys import LANGUAGE, LETTER_PAGES, PHOTOS, SCREENING, SETTINGS
+from relay.web.site import FORM_BYTES, fields_of, words
+
+REPLY_SHEETS: Final = 1
+UNPRINTABLE_SHOWN: Final = 10
+FORM_WITH_PHOTOS_BYTES: Final = 100_000_000
+"""Largest form: up to here, who chose too many or too large photos is told so at the form, where the text still is."""
+FORM_WITH_PHOTOS_SECONDS: Final = 600
+"""How long it may take to arrive: enough for two photos of 15 MB at 0.4 Mbit/s."""
+CARRIED_BYTES: Final = 2_800_000
+"""Characters of a hidden field with a kept photo: 2 MB in base64. What is kept has half a megabyte, rarely more."""
+PARTS: Final = 100
+"""Fields and files of one form."""
+NAME_SHOWN: Final = 60
+"""Characters of a file's name in a complaint; it is a label, never a path."""
+NEW_PHOTOS: Final = "photos"
+"""The field in which photos are chosen."""
+CARRIED: Final = re.compile(r"photo-[1-9]\d?")
+"""The hidden fields of the photos that were taken."""
+_CHUNK: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """What is wrong with one field of the form."""
+
+    field: str
+    sentence: str
+
+
+class LetterForm(BaseModel):
+    """What stands in the form of a letter."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    text: str = ""
+    printed_name: str = ""
+    address: str = ""
+    wants: Wants = Wants.FULL
+    phrase: str = ""
+    nonce: str = ""
+    photos: tuple[KeptPhoto, ...] = ()
+
+    @property
+    def body(self) -> LetterBody:
+        """What is sealed. Only for a form without complaints."""
+        address = normal_address(self.address) if self.address.strip() else None
+        about = tuple(photo.about for photo in self.photos)
+        return LetterBody(text=normal_text(self.text), printed_name=self.name, address=address, photos=about)
+
+    @property
+    def jpegs(self) -> tuple[bytes, ...]:
+        """The photos themselves."""
+        return tuple(photo.jpeg for photo in self.photos)
+
+    @property
+    def carried(self) -> list[str]:
+        """The photos as they travel in hidden fields."""
+        return [base64.b64encode(photo.jpeg).decode() for photo in self.photos]
+
+    @property
+    def name(self) -> str:
+        """The name to be printed, on one line."""
+        return " ".join(self.printed_name.split())
+
+    @property
+    def wish(self) -> Wants:
+        """What the sender wants by mail; nothing without an address."""
+        if not self.address.strip():
+            return Wants.NOTHING
+        return Wants.NOTICE if self.wants is Wants.NOTICE else Wants.FULL
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A form that came, and which of its buttons was pressed."""
+
+    form: LetterForm
+    action: str
+    complaints: tuple[Complaint, ...]
+    """About photos that could not be taken."""
+
+
+async def receive(request: web.Request, facility: Facility) -> Received:
+    """Read the form of a letter to this facility.
+
+    Raises HTTPBadRequest for what no browser sends, HTTPRequestEntityTooLarge and HTTPRequestTimeout.
+    """
+    taking = _Taking(request, request.config_dict[SCREENING].rules_of(facility).photos)
+    if request.content_type.startswith("multipart/"):
+        try:
+            async with asyncio.timeout(FORM_WITH_PHOTOS_SECONDS):
+                fields = await _read_parts(request, taking)
+        except TimeoutError:
+            raise web.HTTPRequestTimeout from None
+        except (ValueError, LookupError, RuntimeError, BadHttpMessage):  # broken parts, characters or base64
+            raise web.HTTPBadRequest from None
+    else:
+        fields = await fields_of(request, with_nul=True)
+        for name in filter(CARRIED.fullmatch, fields):
+            await taking.take(name, _decoded(fields[name].encode()))
+    if fields.get("wants") not in tuple(Wants):
+        fields.pop("wants", None)
+    action, _, dropped = fields.get("action", "").partition(" ")
+    taking.photos.pop(dropped, None)
+    form = LetterForm.model_validate({**fields, "photos": tuple(taking.photos.values())})
+    return Received(form, action, tuple(Complaint(NEW_PHOTOS, sentence) for sentence in taking.complaints))
+
+
+@dataclass(slots=True)
+class _Taking:
+    """The photos of a form, as they come in.
+
+    Also those that were taken before are decoded anew at each screen: a hidden field can hold anything by now, and no
+    secret has to be shared by the processes of a desk, or to outlive them.
+    """
+
+    request: web.Request
+    most: int
+    photos: dict[str, KeptPhoto] = field(default_factory=dict)
+    complaints: list[str] = field(default_factory=list)
+    refused: int = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether no photo more can go with the letter."""
+        return len(self.photos) >= self.most
+
+    async def take(self, name: str, untrusted: bytes, label: str = "") -> None:
+        """Keep one photo, or note why it cannot be taken."""
+        if self.full:
+            self._too_many()
+            return
+        try:
+            self.photos[name] = await self.request.config_dict[PHOTOS].keep(untrusted)
+        except PhotoRefusedError as refused:
+            sentence = words(self.request)(str(refused))
+            self.complaints.append(f"{label}: {sentence}" if label else sentence)
+
+    def _too_many(self) -> None:
+        self.refused += 1
+        if self.refused > 1:
+            return
+        plural = catalogue(self.request[LANGUAGE]).ngettext
+        sentence = (
+            plural(
+                "At most {limit} photo can go with a letter to this prison.",
+                "At most {limit} photos can go with a letter to this prison. The first ones were taken.",
+                self.most,
+            )
+            if self.most
+            else words(self.request)("No photos can go with a letter to this prison.")
+        )
+        self.complaints.append(sentence.format(limit=self.most))
+
+
+async def _read_parts(request: web.Request, taking: _Taking) -> dict[str, str]:
+    # Not request.post(), which writes files to the disk as they are. The reader knows no limits of its own.
+    fields: dict[str, str] = {}
+    room, count = FORM_BYTES, 0
+    reader = await request.multipart()
+    while (part := await reader.next()) is not None:
+        count += 1
+        if count > PARTS or not isinstance(part, BodyPartReader):
+            raise web.HTTPBadRequest
+        name = part.name or ""
+        if name == NEW_PHOTOS:
+            label = " ".join((part.filename or "").split())[-NAME_SHOWN:]
+            data = await _read(request, part, UPLOAD_BYTES if not taking.full else 1)
+            if data or label:  # a field in which nothing was chosen comes too
+                await taking.take(f"new-{count}", data, label)
+            continue
+        if part.filename is not None:
+            await _read(request, part, 0)
+        elif CARRIED.fullmatch(name):
+            data = await _read(request, part, CARRIED_BYTES)
+            if len(data) > CARRIED_BYTES:
+                raise web.HTTPRequestEntityTooLarge(CARRIED_BYTES, len(data))
+            await taking.take(name, _decoded(data))
+        else:
+            data = await _read(request, part, room)
+            if len(data) > room:
+                raise web.HTTPRequestEntityTooLarge(FORM_BYTES, len(data))
+            room -= len(data)
+            fields[name] = data.decode()
+    return fields
+
+
+async def _read(request: web.Request, part: BodyPartReader, most: int) -> bytes:
+    """The first bytes of a part: of one that is longer than `most` a little more. All of it is read."""
+    data = bytearray()
+    while chunk := await part.read_chunk(_CHUNK):
+        if request.content.total_bytes > FORM_WITH_PHOTOS_BYTES:
+            raise web.HTTPRequestEntityTooLarge(FORM_WITH_PHOTOS_BYTES, request.content.total_bytes)
+        if len(data) <= most:
+            data += chunk
+    return bytes(data)
+
+
+def _decoded(carried: bytes) -> bytes:
+    try:
+        return base64.b64decode(carried, validate=True)
+    except binascii.Error:
+        raise web.HTTPBadRequest from None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What is to be said about a form."""
+
+    complaints: tuple[Complaint, ...]
+    """The letter cannot be sent like this."""
+    findings: tuple[Finding, ...]
+    """What the rules of the facility say; places are those of the text in its normal form."""
+    translate_from: str | None
+    """The language of the text, where the facility does not take it."""
+
+    @property
+    def stops(self) -> bool:
+        """Whether something has to be changed before the letter can go."""
+        return bool(self.complaints) or self.blocks
+
+    @property
+    def blocks(self) -> bool:
+        """Whether words of the letter have to be changed."""
+        return any(finding.severity is Severity.BLOCK for finding in self.findings)
+
+
+def check(request: web.Request, received: Received, facility: Facility) -> Checked:
+    """Look for all that is wrong with a letter to this facility.
+
+    The facility's own rules are asked only about a text that the relay could print: nothing is said twice.
+    """
+    form, screening = received.form, request.config_dict[SCREENING]
+    of_text = _of_text(request, form)
+    complaints = (*of_text, *_of_name(request, form), *_of_address(request, form), *received.complaints)
+    if of_text:
+        return Checked(complaints, (), None)
+    text = normal_text(form.text)
+    about = tuple(photo.about for photo in form.photos)
+    draft = Draft(text, request.config_dict[LETTER_PAGES].page_count(text), REPLY_SHEETS, about)
+    takes, language = screening.rules_of(facility).takes, screening.language_of(text)
+    return Checked(
+        complaints,
+        tuple(screening.findings(draft, facility, request[LANGUAGE])),
+        language if takes and language not in takes else None,
+    )
+
+
+def _of_text(request: web.Request, form: LetterForm) -> list[Complaint]:
+    _ = words(request)
+    limits, printer = request.config_dict[SETTINGS].letter, request.config_dict[LETTER_PAGES]
+    text = normal_text(form.text)
+    if not text.strip():
+        return [Complaint("text", _("The letter is empty."))]
+    if len(text) > limits.max_characters:
+        sentence = _("The letter has {count} characters; {limit} are possible. Please send it as two letters.")
+        return [Complaint("text", sentence.format(count=len(text), limit=limits.max_characters))]
+    if unprintable := printer.unprintable(text):
+        sentence = _("The character “{character}” ({name}) in line {line}, place {column}, cannot be printed.")
+        return [
+            Complaint(
+                "text",
+                sentence.format(
+                    character=character.character if character.character.isprintable() else "\ufffd",
+                    name=character.name,
+                    line=character.line,
+                    column=character.column,
+                ),
+            )
+            for character in unprintable[:UNPRINTABLE_SHOWN]
+        ]
+    if (pages := printer.page_count(text)) > limits.max_pages:
+        sentence = _("The letter fills {count} pages; {limit} are possible. Please send it as two letters.")
+        return [Complaint("text", sentence.format(count=pages, limit=limits.max_pages))]
+    return []
+
+
+def _of_name(request: web.Request, form: LetterForm) -> list[Complaint]:
+    _ = words(request)
+    if not form.name:
+        return [Complaint("printed_name", _("Please give a name to be printed. It can be a pseudonym."))]
+    if len(form.name) > PRINTED_NAME_MAX:
+        return [Complaint("printed_name", _("At most {limit} characters fit here.").format(limit=PRINTED_NAME_MAX))]
+    if request.config_dict[LETTER_PAGES].unprintable(form.name):
+        return [Complaint("printed_name", _("This name has characters that cannot be printed."))]
+    return []
+
+
+def _of_address(request: web.Request, form: LetterForm) -> list[Complaint]:
+    _ = words(request)
+    if form.address.strip():
+        try:
+            normal_address(form.address)
+        except AddressRefusedError:
+            complaint = _("This cannot be a mail address. Please correct it, or leave the field empty.")
+            return [Complaint("address", complaint)]
+    return []

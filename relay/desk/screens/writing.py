@@ -1,0 +1,243 @@
+"""Write a letter and see its pages before it is sent; and change one when the review asks for it.
+
+Between these screens everything travels in the form: until it is sent, nothing of a letter is stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import datetime
+import secrets
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Final
+
+import transliterate
+from aiohttp import web
+from babel import Locale
+from babel.lists import format_list
+from PIL import Image
+
+from relay.desk import steps
+from relay.desk.inbox import NoSuchInboxError, ToBeChanged, addressee, secret_in, to_change
+from relay.desk.letter_form import NEW_PHOTOS, REPLY_SHEETS, Checked, LetterForm, Received, check, receive
+from relay.desk.marks import marked, remarks, spans_of
+from relay.domain.claim_phrase import is_claim_phrase, new_claim_phrase
+from relay.domain.directory import PrisonerState
+from relay.domain.letters import normal_text
+from relay.domain.photos import KeptPhoto
+from relay.domain.reply_code import SPECIMEN
+from relay.domain.review import Finding, Severity
+from relay.sealing import InboxSecret, SealBrokenError
+from relay.store import directory
+from relay.store.blobs import BlobMissingError
+from relay.store.directory import Known
+from relay.store.letters import printable
+from relay.web.keys import DESK, LANGUAGE, LETTER_PAGES, SCREENING, SETTINGS, STORE
+from relay.web.site import path_to, render
+
+ROUTES: Final = web.RouteTableDef()
+THUMBNAIL: Final = 240
+"""Pixels of the longer side of a photo beside the form, which need not travel twice."""
+LANGUAGE_RULE: Final = "language"
+"""The rule about languages; what it says of a whole letter the preview says in its own place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is being written: to whom, where its form goes, and, where a letter is changed, what was asked."""
+
+    known: Known
+    target: str
+    change: ToBeChanged | None = None
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The hidden fields of the preview."""
+        if self.change is not None:
+            return "text", "printed_name"
+        return "text", "printed_name", "address", "wants", "phrase", "nonce"
+
+
+async def _new(request: web.Request) -> Asked:
+    async with request.config_dict[STORE].database.reading() as connection:
+        known = await directory.by_slug(connection, request.match_info["slug"])
+    if known is None or known.prisoner.state != PrisonerState.ACTIVE:
+        raise web.HTTPNotFound
+    return Asked(known, path_to(request, "write", slug=known.prisoner.slug))
+
+
+@ROUTES.get("/{language}/to/{slug}", name="write")
+async def write(request: web.Request) -> web.Response:
+    """The empty form of a letter."""
+    return await _form(request, await _new(request), LetterForm(), Checked((), (), None))
+
+
+@ROUTES.post("/{language}/to/{slug}", name="write")
+async def send(request: web.Request) -> web.Response:
+    """Show the pages, go back to the form, or send."""
+    asked = await _new(request)
+    received = _transliterated(await receive(request, asked.known.facility))
+    checked = check(request, received, asked.known.facility)
+    form = received.form
+    if checked.stops or received.action in {"edit", "remove"}:
+        return await _form(request, asked, form, checked)
+    if received.action != "send" or not is_claim_phrase(form.phrase) or not form.nonce:
+        return await _preview(request, asked, form, checked)
+    submission = steps.Submission(
+        nonce=form.nonce,
+        phrase=form.phrase,
+        prisoner_id=asked.known.prisoner_id,
+        language=request[LANGUAGE],
+        wants=form.wish,
+        body=form.body,
+        reply_sheets=REPLY_SHEETS,
+        photos=form.jpegs,
+        translate_from=checked.translate_from,
+    )
+    await steps.submit(request.config_dict[STORE], request.config_dict[DESK], submission)
+    return render(request, "desk/sent.html", known=asked.known, form=form)
+
+
+@ROUTES.get("/{language}/inbox/{secret}/letter/{letter}/edit", name="edit")
+async def edit(request: web.Request) -> web.Response:
+    """The form of a letter that is to be changed, as it was sent."""
+    asked = await _asked(request)
+    assert asked.change is not None
+    body = asked.change.body
+    photos = tuple(KeptPhoto(*both) for both in zip(asked.change.photos, body.photos, strict=True))
+    form = LetterForm(text=body.text, printed_name=body.printed_name, photos=photos)
+    return await _form(request, asked, form, check(request, Received(form, "", ()), asked.known.facility))
+
+
+@ROUTES.post("/{language}/inbox/{secret}/letter/{letter}/edit", name="edit")
+async def change(request: web.Request) -> web.Response:
+    """Show the pages of a changed letter, go back to the form, or send it."""
+    store, letter_id = request.config_dict[STORE], request.match_info["letter"]
+    try:
+        secret = secret_in(request.match_info["secret"])
+        async with store.database.reading() as connection:
+            known = await addressee(connection, secret, letter_id)
+    except NoSuchInboxError:
+        raise web.HTTPNotFound from None
+    received = _transliterated(await receive(request, known.facility))
+    form = received.form.model_copy(update={"address": ""})  # it cannot be changed here
+    checked = check(request, Received(form, received.action, received.complaints), known.facility)
+    if received.action == "send" and not checked.stops:
+        try:
+            await steps.edit(store, secret, letter_id, form.body, form.jpegs, checked.translate_from)
+        except (steps.NotToBeChangedError, SealBrokenError):
+            return _too_late(request, secret, form)
+        raise web.HTTPSeeOther(path_to(request, "inbox", secret=secret.link))
+    try:
+        asked = await _to_change(request, secret)
+    except steps.NotToBeChangedError:
+        return _too_late(request, secret, form)
+    if checked.stops or received.action in {"edit", "remove"}:
+        return await _form(request, asked, form, checked)
+    return await _preview(request, asked, form, checked)
+
+
+async def _asked(request: web.Request) -> Asked:
+    try:
+        secret = secret_in(request.match_info["secret"])
+    except NoSuchInboxError:
+        raise web.HTTPNotFound from None
+    try:
+        return await _to_change(request, secret)
+    except steps.NotToBeChangedError:
+        raise web.HTTPSeeOther(path_to(request, "inbox", secret=secret.link)) from None
+
+
+async def _to_change(request: web.Request, secret: InboxSecret) -> Asked:
+    letter_id = request.match_info["letter"]
+    try:
+        found = await to_change(request.config_dict[STORE], secret, letter_id)
+    except (NoSuchInboxError, SealBrokenError, BlobMissingError):
+        raise web.HTTPNotFound from None
+    return Asked(found.known, path_to(request, "edit", secret=secret.link, letter=letter_id), found)
+
+
+def _too_late(request: web.Request, secret: InboxSecret, form: LetterForm) -> web.Response:
+    return render(request, "desk/too_late.html", 409, secret=secret.link, form=form)
+
+
+def _transliterated(received: Received) -> Received:
+    if received.action != "transliterate":
+        return received
+    form = received.form.model_copy(update={"printed_name": _cyrillic(received.form.name)})
+    return Received(form, received.action, received.complaints)
+
+
+def _cyrillic(name: str) -> str:
+    return str(transliterate.translit(name, "ru"))
+
+
+async def _form(request: web.Request, asked: Asked, form: LetterForm, checked: Checked) -> web.Response:
+    text = normal_text(form.text)
+    # What is only good to know about the letter as a whole stands beside its pages.
+    findings = [each for each in checked.findings if each.severity is not Severity.INFO or each.start < each.end]
+    return render(
+        request,
+        "desk/write.html",
+        422 if checked.stops else 200,
+        asked=asked,
+        form=form,
+        checked=checked,
+        remarks=remarks(text, findings),
+        marked=marked(text, spans_of(findings)),
+        thumbnails=await asyncio.to_thread(lambda: [_thumbnail(photo.jpeg) for photo in form.photos]),
+        new_photos=NEW_PHOTOS,
+        most_photos=request.config_dict[SCREENING].rules_of(asked.known.facility).photos,
+        limit=request.config_dict[SETTINGS].letter.max_characters,
+    )
+
+
+def _thumbnail(jpeg: bytes) -> str:
+    """A small picture of a kept photo, in base64."""
+    small = BytesIO()
+    with Image.open(BytesIO(jpeg)) as picture:
+        picture.thumbnail((THUMBNAIL, THUMBNAIL))
+        picture.save(small, "JPEG")
+    return base64.b64encode(small.getvalue()).decode()
+
+
+async def _preview(request: web.Request, asked: Asked, form: LetterForm, checked: Checked) -> web.Response:
+    store, settings, known = request.config_dict[STORE], request.config_dict[SETTINGS], asked.known
+    if asked.change is None and (not is_claim_phrase(form.phrase) or not form.nonce):
+        fresh = {"phrase": new_claim_phrase(request[LANGUAGE]), "nonce": secrets.token_urlsafe(16)}
+        form = form.model_copy(update=fresh)
+    written_on: datetime.date = asked.change.written_on if asked.change else store.database.clock().date()
+    address = settings.site.return_address
+    letter = printable(known, form.body, SPECIMEN, written_on, address, REPLY_SHEETS, form.jpegs)
+    pages = await request.config_dict[LETTER_PAGES].preview(letter)
+    cyrillic = _cyrillic(form.name) if known.prisoner.language == "ru" else form.name
+    findings = [finding for finding in checked.findings if not (checked.translate_from and _of_language(finding))]
+    text = normal_text(form.text)
+    return render(
+        request,
+        "desk/preview.html",
+        asked=asked,
+        form=form,
+        remarks=remarks(text, findings),
+        marked=marked(text, spans_of(findings)),
+        translation=_translation(request, known, checked.translate_from),
+        pages=[base64.b64encode(page).decode() for page in pages],
+        cyrillic=cyrillic if cyrillic != form.name else None,
+    )
+
+
+def _of_language(finding: Finding) -> bool:
+    whole = finding.start == finding.end
+    return whole and finding.rule == LANGUAGE_RULE and finding.severity is not Severity.BLOCK
+
+
+def _translation(request: web.Request, known: Known, language: str | None) -> tuple[str, str] | None:
+    """From which language a letter is translated, and which ones the facility takes, as their names."""
+    if language is None:
+        return None
+    locale = Locale(request[LANGUAGE])
+    takes = request.config_dict[SCREENING].rules_of(known.facility).takes
+    names = [str(locale.languages.get(code, code)) for code in (language, *takes)]
+    return names[0], format_list(names[1:], locale=locale)

@@ -1,0 +1,83 @@
+"""The review of a letter: what a volunteer can decide, what becomes of the letter, and what the screening says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from relay.domain.letters import Photo
+
+UNDONE: Final = "undone"
+"""Stands as the reason in the event with which a decision is taken back."""
+
+
+class Decision(StrEnum):
+    """What a volunteer did with a letter in the review."""
+
+    APPROVE = "approve"
+    APPROVE_IN_PART = "approve_in_part"
+    """Without its photos, or with words covered."""
+    CHANGES = "changes"
+    REFUSE = "refuse"
+    SECOND = "second"
+    """On to a second reader."""
+    TRANSLATE = "translate"
+    """On to those who have its language."""
+    TRANSLATED = "translated"
+    SKIP = "skip"
+
+
+class Outcome(StrEnum):
+    """What the facility did with a letter."""
+
+    PASSED = "passed"
+    BLACKED_OUT = "blacked_out"
+    PHOTO_REFUSED = "photo_refused"
+    REFUSED = "refused"
+
+
+class Severity(StrEnum):
+    """How much a finding weighs. What blocks cannot be sent; the others inform the sender and the reviewer."""
+
+    INFO = "info"
+    WARN = "warn"
+    BLOCK = "block"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a rule says about a letter."""
+
+    rule: str
+    severity: Severity
+    start: int
+    end: int
+    """The place in the text, in characters; equal to `start` where it is about the letter as a whole."""
+    sentence: str
+    """Why, and what would pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What the screening looks at."""
+
+    text: str
+    letter_pages: int
+    """Printed pages of the text, one to a sheet of paper."""
+    reply_sheets: int = 1
+    photos: tuple[Photo, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FacilityRules:
+    """What the profile of a facility says beside its screening rules."""
+
+    takes: tuple[str, ...]
+    """Languages in which letters pass, as ISO 639-1 codes; empty where all do."""
+    second_reader: bool
+    """Whether two volunteers have to accept each letter."""
+    print_original: bool
+    """Whether the original is printed behind its translation."""
+    photos: int
+    """How many photos may go with a letter."""
