@@ -68,6 +68,11 @@ class LetterToReview:
     """None while it is only made ready."""
 
     @property
+    def comes_first(self) -> bool:
+        """Whether its sender has changed it: then it waits before all others, and its deadline says nothing."""
+        return self.due_at < self.written_at
+
+    @property
     def body(self) -> LetterBody:
         """What was written, without the sender's address."""
         return LetterBody(text=self.text, printed_name=self.printed_name, address=None, photos=self.photos)
@@ -335,7 +340,7 @@ async def waiting(connection: AsyncConnection, states: Sequence[LetterState], no
     """What waits in these states."""
     # Each state by itself, in the order of the index: one query for all would sort every waiting letter.
     of_each = (
-        sa.select(letters.c.state_since, letters.c.due_at)
+        sa.select(letters.c.state_since, letters.c.due_at, letters.c.created_at)
         .where(letters.c.state == state)
         .order_by(letters.c.due_at)
         .limit(COUNTED + 1)
@@ -347,7 +352,7 @@ async def waiting(connection: AsyncConnection, states: Sequence[LetterState], no
         await connection.execute(
             sa.select(
                 sa.func.count(),
-                sa.func.count().filter(first.c.due_at < now),
+                sa.func.count().filter(first.c.due_at < now, first.c.due_at >= first.c.created_at),
                 sa.func.min(first.c.state_since, type_=letters.c.state_since.type),
             )
         )

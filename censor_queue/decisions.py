@@ -237,8 +237,6 @@ async def undo(review: Review, decision_id: str, volunteer_id: str) -> LetterSta
         source = LetterState(row.source)
         by = Actor(Who.VOLUNTEER, volunteer_id)
         await move(connection, Record.LETTER, row.letter_id, source, by=by, at=now, reason=UNDONE)
-        on_screen = (letters.c.lease_owner == volunteer_id, letters.c.lease_ends.is_not(None))
-        await connection.execute(sa.update(letters).where(*on_screen).values(lease_ends=None))
         changed: dict[str, Any] = {
             "reason": None,
             "lease_owner": volunteer_id,

@@ -36,9 +36,9 @@ def _(sentence: str) -> str:
 
 
 EMPTY: Final = _("This file is empty. Choose the photo again.")
-NOT_NOW: Final = _("Photos cannot be taken at the moment. Send the letter without the photo, or try again later.")
+NOT_NOW: Final = _("Photos cannot be accepted at the moment. Send the letter without the photo, or try again later.")
 _DAMAGED: Final = _("This photo is damaged or not whole. Choose it again, or save it anew as JPEG.")
-_TOO_HARD: Final = _("Reading this photo took too much. Make it smaller, or save it as JPEG.")
+_TOO_HARD: Final = _("Reading this photo took too much time or memory. Make it smaller, or save it as JPEG.")
 SENTENCES: Final[dict[Reason, str]] = {
     Reason.NOT_A_SCAN: _("This is not a photo that can be read: JPEG, PNG, WebP and HEIC are taken. Save it as JPEG."),
     Reason.TOO_LARGE: _("This photo is larger than 15 MB. Make it smaller, or save it as JPEG."),

@@ -78,7 +78,7 @@ async def tell_outcome(request: web.Request) -> web.Response:
             request.config_dict[REVIEW], data.get("letter", ""), request[VOLUNTEER].id, Outcome(data["outcome"]), named
         )
     except (NoSuchLetterError, NotPossibleError):
-        complaint = _("The letter has changed meanwhile, and this cannot have become of it. Nothing was recorded.")
+        complaint = _("The letter has changed meanwhile, and this cannot have happened to it. Nothing was recorded.")
         return await _outcome(request, code, 409, complaint)
     raise web.HTTPSeeOther(str(_path_of(request, code)))
 

@@ -172,15 +172,15 @@ class _Taking:
         self.refused += 1
         if self.refused > 1:
             return
-        plural = catalogue(self.request[LANGUAGE]).ngettext
+        _, ngettext = words(self.request), catalogue(self.request[LANGUAGE]).ngettext
         sentence = (
-            plural(
+            ngettext(
                 "At most {limit} photo can go with a letter to this prison.",
                 "At most {limit} photos can go with a letter to this prison. The first ones were taken.",
                 self.most,
             )
             if self.most
-            else words(self.request)("No photos can go with a letter to this prison.")
+            else _("No photos can go with a letter to this prison.")
         )
         self.complaints.append(sentence.format(limit=self.most))
 

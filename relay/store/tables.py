@@ -130,6 +130,9 @@ batches = Table(
 SILENT: Final = sa.text("state = 'delivered' AND outcome IS NULL")
 """Letters of which the facility said nothing. As a text: an index for some rows only is not found by parameters."""
 
+HELD: Final = sa.text("lease_owner IS NOT NULL")
+"""Letters that somebody holds. Were the others in the index too, SQLite would think it worthless once it has counted."""
+
 letters = Table(
     "letters",
     metadata,
@@ -153,7 +156,7 @@ letters = Table(
     Column("outcome", String(16)),
     *_leased(),
     Index("ix_letters_queue", "state", "due_at"),
-    Index("ix_letters_holder", "lease_owner"),
+    Index("ix_letters_holder", "lease_owner", sqlite_where=HELD, postgresql_where=HELD),
     Index("ix_letters_silent", "state", "state_since", sqlite_where=SILENT, postgresql_where=SILENT),
 )
 

@@ -316,7 +316,7 @@ async def test_everything_works_without_scripts(office: Office) -> None:
 
 # --- in time
 
-SOON: Final = "This letter is yours for two more minutes. Press any key or “More time” to keep it."
+SOON: Final = "This letter is yours for two more minutes. Press any key, or “I need more time”, to keep it."
 LAST: Final = "This letter goes back in two minutes. Please decide now."
 OVER: Final = "This letter is not yours any more. What you typed can still be copied."
 

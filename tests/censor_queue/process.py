@@ -189,11 +189,14 @@ async def select_then_update(review: Review, marks: Marks, tell: Tell) -> None:
     while True:
         async with review.store.database.reading() as connection:
             oldest = sa.select(letters.c.id).where(*free).order_by(letters.c.due_at).limit(1)
-            letter_id = (await connection.execute(oldest)).scalar_one()
+            letter_id = (await connection.execute(oldest)).scalar_one_or_none()
+        if letter_id is None:
+            continue
         async with review.store.database.writing() as connection:
             take = sa.update(letters).where(letters.c.id == letter_id)
             await connection.execute(take.values(lease_owner=marks.volunteer))
         tell(f"claimed {letter_id}" if marks.take(letter_id) else f"doubles {letter_id}")
+        await asyncio.sleep(PAUSE)
         marks.drop(letter_id)
         async with review.store.database.writing() as connection:
             await connection.execute(take.values(lease_owner=None))

@@ -438,7 +438,7 @@ async def test_outcome_that_cannot_be_is_refused_with_the_letter(house: House, o
     assert answer.screen.fields["letter"] == sent.id
     await house.replied(sent)
     answer = await post(office_client, "/en/outcome", form | {"outcome": "refused"})
-    complaint = "The letter has changed meanwhile, and this cannot have become of it. Nothing was recorded."
+    complaint = "The letter has changed meanwhile, and this cannot have happened to it. Nothing was recorded."
     assert (answer.status, answer.screen.wrong) == (409, [complaint])
 
 

@@ -37,7 +37,7 @@ async def test_fifty_reviewers_at_once_never_hold_the_same_letter(
 async def test_claim_that_gives_a_letter_twice_is_seen(
     store: Store, database_url: str, office: PrivateKey, tmp_path: Path
 ) -> None:
-    await add_letters(store, 1)
+    await add_letters(store, KILLED)
     volunteers = await add_volunteers(store, KILLED)
     done = await run(task("select_then_update", database_url, office, tmp_path, volunteers, claims=200))
     assert (done.failed, len(done.doubles) > 0) == ({}, True)

@@ -405,7 +405,7 @@ async def test_letter_goes_to_a_second_reader_and_no_further(house: House, offic
     assert shown(await opened(office_client)) is None
     boris = await house.office("boris")
     screen = await opened(boris)
-    assert "This is the second reading: another volunteer has read this letter and wants you to decide." in screen.text
+    assert "This is the second reading: another volunteer has read this letter, and now you decide." in screen.text
     assert "Translate…" not in screen.text
     for decision in ("second", "translate"):
         form = {"letter": sent.id, "decision": decision, "spoken": "de"}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from io import BytesIO
 
 import pytest
 from yarl import URL
 
-from relay.web.site import HEADERS
 from tests.workplaces import PASSWORD, Client, House, get, post
 
 POLICY = (
@@ -20,7 +20,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 def protecting(answer: object) -> dict[str, str | None]:
     headers = getattr(answer, "headers")  # noqa: B009 - of whatever came
-    return {name: headers.get(name) for name in (*HEADERS, "Cache-Control")}
+    return {name: headers.get(name) for name in EXPECTED}
 
 
 EXPECTED = {
@@ -31,6 +31,8 @@ EXPECTED = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": KEPT_NOWHERE,
 }
+IN_THE_OFFICE = EXPECTED | {"Content-Security-Policy": f"{POLICY}; script-src 'self'; connect-src 'self'"}
+SCRIPT = re.compile(r'<script type="module" src="/static/[a-z]+\.js"></script>')
 
 
 async def test_every_kind_of_answer_of_the_desk_is_protected(house: House, desk: Client) -> None:
@@ -64,7 +66,7 @@ async def test_every_kind_of_answer_of_the_office_is_protected(house: House, off
         await post(stranger, "/en/log-in", {"login": "anna", "password": PASSWORD}),
     ]
     assert [answer.status for answer in answers] == [200, 303, 303, 404, 403, 401, 303]
-    assert [protecting(answer) for answer in answers] == [EXPECTED] * 7
+    assert [protecting(answer) for answer in answers] == [IN_THE_OFFICE] * 7
 
 
 async def test_error_in_a_screen_is_protected_and_says_nothing(
@@ -105,22 +107,25 @@ async def test_head_is_answered_like_get_without_a_body(desk: Client, path: str)
     assert asked.headers["Content-Security-Policy"] == POLICY
 
 
-async def test_no_screen_refers_to_another_host_or_runs_a_script(
+async def test_no_screen_refers_to_another_host_or_runs_foreign_scripts(
     house: House, desk: Client, office_client: Client
 ) -> None:
     sent = await house.posted()
     reply = await house.replied(sent)
-    screens = [
-        *[
-            (await get(desk, path)).screen
-            for path in ("/ru/", "/de/?q=a", "/sv/to/john-sample", "/en/phrase", sent.inbox)
-        ],
-        (await get(desk, f"{sent.inbox}/reply/{reply}")).screen,
-        *[(await get(office_client, f"/en/{path}")).screen for path in ("", "review", "print", "scan", "directory")],
-    ]
-    for screen in screens:
-        assert not {"script", "iframe", "object", "embed", "base"} & screen.tags
-        assert [place for place in screen.links + screen.images + screen.forms if "//" in place] == []
+    await house.queued()
+    paths = ("/ru/", "/de/?q=a", "/sv/to/john-sample", "/en/phrase", sent.inbox, f"{sent.inbox}/reply/{reply}")
+    public = [await get(desk, path) for path in paths]
+    paths = ("", "review", "translate", "figures", "outcome", "blocks", "mine", "print", "scan", "directory")
+    internal = [await get(office_client, f"/en/{path}") for path in paths]
+    for answer in public + internal:
+        assert answer.status == 200
+        assert not {"iframe", "object", "embed", "base"} & answer.screen.tags
+        places = answer.screen.links + answer.screen.images + answer.screen.forms
+        assert [place for place in places if "//" in place] == []
+    assert [b"<script" in answer.body for answer in public] == [False] * len(public)
+    scripts = [answer.body.count(b"<script") for answer in internal]
+    assert [len(SCRIPT.findall(answer.body.decode())) for answer in internal] == scripts
+    assert scripts[1] == 1  # the review has one
 
 
 # --- the cookie

@@ -12,6 +12,7 @@ depends_on = None
 
 ID = sa.String(length=32)
 MOMENT = sa.DateTime(timezone=True)
+HELD = sa.text("lease_owner IS NOT NULL")
 SILENT = sa.text("state = 'delivered' AND outcome IS NULL")
 LETTERS = (
     ("due_at", MOMENT),
@@ -80,6 +81,8 @@ def upgrade() -> None:
     op.execute("UPDATE letters SET due_at = created_at")
     op.drop_index("ix_letters_queue", "letters")
     op.create_index("ix_letters_queue", "letters", ["state", "due_at"])
+    op.drop_index("ix_letters_holder", "letters")
+    op.create_index("ix_letters_holder", "letters", ["lease_owner"], sqlite_where=HELD, postgresql_where=HELD)
     op.create_index(
         "ix_letters_silent", "letters", ["state", "state_since"], sqlite_where=SILENT, postgresql_where=SILENT
     )
@@ -97,6 +100,8 @@ def downgrade() -> None:
         outbox.drop_constraint(op.f("fk_outbox_decision_id"), type_="foreignkey")
         outbox.drop_column("decision_id")
     op.drop_index("ix_letters_silent", "letters")
+    op.drop_index("ix_letters_holder", "letters")
+    op.create_index("ix_letters_holder", "letters", ["lease_owner"])
     op.drop_index("ix_letters_queue", "letters")
     op.create_index("ix_letters_queue", "letters", ["state", "created_at"])
     for name, _ in LETTERS:
