@@ -370,6 +370,10 @@ def screening(bench: Bench) -> list[Figure]:
 # --- sudden death
 
 
+DECIDES: Final = 0.2
+"""How often what was claimed is decided; the rest is given back, so that others get what was just held."""
+
+
 async def sudden_death(bench: Bench) -> list[Figure]:
     """Processes claim and decide, and are killed at random moments; and some that look first and take then."""
     sizes = bench.sizes
@@ -381,11 +385,12 @@ async def sudden_death(bench: Bench) -> list[Figure]:
         hurry(database)
         await migrate(database)
         store = Store(database, Blobs(str(bench.folder)), key.public)
-        await add_letters(store, share * 2 // 3)
+        await add_letters(store, share // 4 + 50)
         who = await add_volunteers(store, sizes.processes)
         folder = bench.folder / "held"
         folder.mkdir()
-        task = Task("work", url, key.seed.hex(), str(folder), who, claims=share, kills=sizes.kills, durable=False)
+        task = Task("work", url, key.seed.hex(), str(folder), who, claims=share, kills=sizes.kills)
+        task = replace(task, decides=DECIDES, opens=False, durable=False)
         done = await run(task)
         assert done.failed == {}, done.failed
         found = await balance(store, done)
@@ -408,18 +413,19 @@ async def sudden_death(bench: Bench) -> list[Figure]:
     ]
 
 
-def measure(sizes: Sizes) -> list[Figure]:
+async def measure(bench: Bench) -> list[Figure]:
     """All figures."""
+    figures = [figure for engine in ENGINES for figure in await claim_cost(bench, engine)]
+    figures += screening(bench)
+    figures.append(await decision_to_next(bench))
+    return figures + await sudden_death(bench)
 
-    async def all_of(bench: Bench) -> list[Figure]:
-        figures = [figure for engine in ENGINES for figure in await claim_cost(bench, engine)]
-        figures += screening(bench)
-        figures.append(await decision_to_next(bench))
-        return figures + await sudden_death(bench)
 
+def main() -> list[Figure]:
+    """All figures at their full size, with a server of their own."""
     with tempfile.TemporaryDirectory(prefix="relay-bench-") as folder, running_postgres() as server:
-        return asyncio.run(all_of(Bench(sizes, Path(folder), server)))
+        return asyncio.run(measure(Bench(Sizes(), Path(folder), server)))
 
 
 if __name__ == "__main__":
-    report(lambda: measure(Sizes()))
+    report(main)

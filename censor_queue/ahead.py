@@ -63,7 +63,6 @@ class Ahead:
 
     def make_ready(self, volunteer_id: str, letter: LetterToReview) -> None:
         """In the background, render this letter, and claim and render the one that this volunteer will read next."""
-
         self._start(self._logged(self.pages(letter), letter.id), volunteer_id)
         self._start(self._logged(self._next(volunteer_id), letter.id), volunteer_id)
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from censor_queue.closeness import acquaintance_tag, blocked_from, is_close
+from censor_queue.closeness import acquaintance_tags, blocked_from, is_close
 from censor_queue.review import Review
 from relay.domain.letters import LetterBody, Photo, Treatment
 from relay.domain.lives import READING, WORKER, LetterState, Record
@@ -28,7 +28,7 @@ from relay.store import directory, leases
 from relay.store.database import alone, new_id
 from relay.store.directory import Known
 from relay.store.leases import LeaseLostError
-from relay.store.letters import code_of, letter_context
+from relay.store.letters import code_of, letter_context, read_body
 from relay.store.sealed import load_key
 from relay.store.tables import acquaintances, decisions, letters, volunteer_languages
 from relay.store.transitions import move
@@ -265,25 +265,27 @@ async def skip(review: Review, letter_id: str, volunteer_id: str) -> None:
 
 
 async def knows(review: Review, letter_id: str, volunteer_id: str) -> None:
-    """Leave a letter to the others, and all later ones of its conversation. Raises LeaseLostError."""
+    """Leave a letter to the others, and all later ones of its two people. Raises LeaseLostError."""
     async with review.store.database.writing() as connection:
         await leases.check(connection, letters, letter_id, volunteer_id, review.store.database.clock())
-        tag = await _tag(connection, review, letter_id, volunteer_id)
-        await connection.execute(sa.delete(acquaintances).where(acquaintances.c.tag == tag))  # said before, it may be
-        await connection.execute(sa.insert(acquaintances).values(tag=tag))
+        tags = await _tags(connection, review, letter_id, volunteer_id)
+        await connection.execute(sa.delete(acquaintances).where(acquaintances.c.tag.in_(tags)))  # perhaps said before
+        await connection.execute(sa.insert(acquaintances), [{"tag": tag} for tag in tags])
         await leases.give_back(connection, letters, letter_id, owner=volunteer_id)
 
 
 async def knows_not(review: Review, letter_id: str, volunteer_id: str) -> None:
     """Take `knows` back."""
     async with review.store.database.writing() as connection:
-        tag = await _tag(connection, review, letter_id, volunteer_id)
-        await connection.execute(sa.delete(acquaintances).where(acquaintances.c.tag == tag))
+        tags = await _tags(connection, review, letter_id, volunteer_id)
+        await connection.execute(sa.delete(acquaintances).where(acquaintances.c.tag.in_(tags)))
 
 
-async def _tag(connection: AsyncConnection, review: Review, letter_id: str, volunteer_id: str) -> str:
-    conversation = sa.select(letters.c.conversation_id).where(letters.c.id == letter_id)
-    return acquaintance_tag(review.office, volunteer_id, (await connection.execute(conversation)).scalar_one())
+async def _tags(connection: AsyncConnection, review: Review, letter_id: str, volunteer_id: str) -> list[str]:
+    query = sa.select(letters.c.conversation_id).where(letters.c.id == letter_id)
+    conversation_id = (await connection.execute(query)).scalar_one()
+    body = await read_body(connection, letter_id, review.office)
+    return await acquaintance_tags(connection, review.office, volunteer_id, body, conversation_id)
 
 
 async def take_back_skipped(review: Review, volunteer_id: str) -> None:

@@ -18,10 +18,20 @@ from relay.store.database import alone
 from relay.store.tables import acquaintances, blocks, conversations, decisions, letters, volunteer_addresses, volunteers
 
 
-def address_tag(office: PrivateKey, address: str) -> str:
-    """The keyed hash of a mail address; what follows a plus sign is one sender's own way to sort mail."""
+def _mailbox(address: str) -> str:
+    """What follows a plus sign is one sender's own way to sort mail; a name that begins with it is a phone number."""
     name, _, domain = address.casefold().rpartition("@")
-    return office.tag("address", f"{name.partition('+')[0]}@{domain}")
+    return f"{name[:1]}{name[1:].partition('+')[0]}@{domain}"
+
+
+def address_tag(office: PrivateKey, address: str) -> str:
+    """The keyed hash of a sender's mail address."""
+    return office.tag("address", _mailbox(address))
+
+
+def own_address_tag(office: PrivateKey, volunteer_id: str, address: str) -> str:
+    """The keyed hash of a volunteer's own mail address; it is no other tag, so that it never names a sender."""
+    return office.tag("own address", f"{volunteer_id} {_mailbox(address)}")
 
 
 async def sender_tags(
@@ -54,18 +64,25 @@ async def is_close(
     connection: AsyncConnection, office: PrivateKey, volunteer_id: str, body: LetterBody, conversation_id: str
 ) -> bool:
     """Whether the volunteer wrote a letter, from an address registered as an own one, or knows its people."""
-    known = sa.exists().where(acquaintances.c.tag == acquaintance_tag(office, volunteer_id, conversation_id))
-    own = sa.exists().where(
-        volunteer_addresses.c.volunteer_id == volunteer_id,
-        volunteer_addresses.c.tag == ("" if body.address is None else address_tag(office, body.address)),
-    )
+    people = await acquaintance_tags(connection, office, volunteer_id, body, conversation_id)
+    known = sa.exists().where(acquaintances.c.tag.in_(people))
+    own_tag = "" if body.address is None else own_address_tag(office, volunteer_id, body.address)
+    own = sa.exists().where(volunteer_addresses.c.volunteer_id == volunteer_id, volunteer_addresses.c.tag == own_tag)
     close: bool = (await connection.execute(sa.select(sa.or_(known, own)))).scalar_one()
     return close
 
 
-def acquaintance_tag(office: PrivateKey, volunteer_id: str, conversation_id: str) -> str:
-    """The keyed hash of a volunteer who knows the people of a conversation."""
-    return office.tag("acquaintance", f"{volunteer_id} {conversation_id}")
+async def acquaintance_tags(
+    connection: AsyncConnection, office: PrivateKey, volunteer_id: str, body: LetterBody, conversation_id: str
+) -> list[str]:
+    """The keyed hashes of a volunteer who knows the people of a conversation.
+
+    Each new letter has an inbox of its own, and so a conversation: two people are recognised by the address too.
+    """
+    query = sa.select(conversations.c.prisoner_id).where(conversations.c.id == conversation_id)
+    prisoner_id = (await connection.execute(query)).scalar_one()
+    two = [conversation_id] if body.address is None else [conversation_id, f"{prisoner_id} {_mailbox(body.address)}"]
+    return [office.tag("acquaintance", f"{volunteer_id} {one}") for one in two]
 
 
 async def block(

@@ -6,6 +6,7 @@ settled, so that an undo comes before anything has left.
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,14 +18,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from censor_queue import closeness
 from censor_queue.claims import HARD_END, LEASE, LetterToReview, held
 from censor_queue.review import Review
+from relay.domain.directory import PrisonerState
 from relay.domain.letters import Treatment, printed_text, whole_text, words_of
-from relay.domain.lives import DECIDED, Actor, LetterState, MailKind, MailState, Record, Who
+from relay.domain.lives import DECIDED, WORKER, Actor, LetterState, MailKind, MailState, Record, Who
 from relay.domain.reasons import ReviewReason
 from relay.domain.review import UNDONE, Decision, Draft, Finding
 from relay.mail.outbox import drop_mail_of, send_mail_of
-from relay.sealing import ContentKey
+from relay.sealing import ContentKey, PrivateKey
 from relay.store import leases
 from relay.store.database import new_id
+from relay.store.leases import LeaseLostError
 from relay.store.letters import letter_context, read_body, read_treatment
 from relay.store.sealed import load_key
 from relay.store.tables import decisions, letters, outbox, prisoners
@@ -42,17 +45,18 @@ class ReasonMissingError(ValueError):
     """A part of a letter is left out, and the sender has to be told why."""
 
 
-def findings(review: Review, letter: LetterToReview, language: str) -> list[Finding]:
+async def findings(review: Review, letter: LetterToReview, language: str) -> list[Finding]:
     """What the rules of the facility say about a letter; places are those of `whole_text`."""
-    return _screened(review, letter, whole_text(letter.body, letter.treatment), letter.treatment, language)
+    return await _screened(review, letter, whole_text(letter.body, letter.treatment), letter.treatment, language)
 
 
-def _screened(
+async def _screened(
     review: Review, letter: LetterToReview, text: str, treatment: Treatment, language: str = "en"
 ) -> list[Finding]:
     photos = () if treatment.without_photos else letter.photos
     draft = Draft(text, review.pages.page_count(printed_text(letter.body, treatment)), letter.sheets, photos)
-    return review.screening.findings(draft, letter.known.facility, language)
+    # In a thread: an installation's own patterns may take up to their time limit.
+    return await asyncio.to_thread(review.screening.findings, draft, letter.known.facility, language)
 
 
 async def approve(
@@ -78,7 +82,7 @@ async def approve(
     if in_part and why[0] is None:
         raise ReasonMissingError
     treatment = before.model_copy(update={"without_photos": without_photos, "reason": why[0], "note": why[1]})
-    found = _screened(review, letter, printed_text(letter.body, treatment), treatment)
+    found = await _screened(review, letter, printed_text(letter.body, treatment), treatment)
     fired = tuple(dict.fromkeys(finding.rule for finding in found))
     silent = tuple(rule for rule in review.screening.rule_ids(letter.known.facility) if rule not in fired)
     treatment = treatment.model_copy(update={"fired": fired, "silent": silent})
@@ -94,6 +98,7 @@ async def approve(
         target,
         *why,
         treatment=treatment,
+        before=before,
         mail=MailKind.PARTLY if decision is Decision.APPROVE_IN_PART else None,
     )
 
@@ -130,17 +135,18 @@ async def to_be_translated(review: Review, letter_id: str, volunteer_id: str, la
 async def cover(review: Review, letter_id: str, volunteer_id: str, words: Sequence[int]) -> None:
     """Cover these words of a letter, counted from 0 in what is printed; the others are shown. Raises LeaseLostError."""
     letter = await held(review, letter_id, volunteer_id)
-    spans = words_of(whole_text(letter.body, letter.treatment))
-    covered = tuple(spans[word] for word in sorted(set(words)) if 0 <= word < len(spans))
-    treatment = letter.treatment.model_copy(update={"covered": covered})
     async with review.store.database.writing() as connection:
         await leases.check(connection, letters, letter_id, volunteer_id, review.store.database.clock())
-        await save_treatment(connection, review, letter_id, treatment)
+        # Only now that no other window can change it.
+        treatment = await read_treatment(connection, letter_id, review.office)
+        spans = words_of(whole_text(letter.body, treatment))
+        covered = tuple(spans[word] for word in sorted(set(words)) if 0 <= word < len(spans))
+        await save_treatment(connection, review.office, letter_id, treatment.model_copy(update={"covered": covered}))
 
 
-async def save_treatment(connection: AsyncConnection, review: Review, letter_id: str, treatment: Treatment) -> None:
+async def save_treatment(connection: AsyncConnection, office: PrivateKey, letter_id: str, treatment: Treatment) -> None:
     """Seal what the review did to a letter. Raises SealBrokenError."""
-    key = await load_key(connection, letter_context(letter_id), review.office)
+    key = await load_key(connection, letter_context(letter_id), office)
     await connection.execute(
         sa.update(letters).where(letters.c.id == letter_id).values(treatment=_sealed(key, treatment))
     )
@@ -160,13 +166,16 @@ async def decide(
     note: str = "",
     *,
     treatment: Treatment | None = None,
+    before: Treatment | None = None,
     mail: MailKind | None = None,
     block: bool = False,
     **values: Any,
 ) -> None:
     """Put a letter where a decision leads, and note who decided what. Raises LeaseLostError.
 
-    `mail` goes to the sender beside what the transition sends; `values` are columns of the letter.
+    With `treatment` comes the one `before` that it was made from: where another window has changed that meanwhile, has
+    covered words perhaps, the lease counts as lost. `mail` goes to the sender beside what the transition sends;
+    `values` are columns of the letter.
     """
     now = review.store.database.clock()
     decision_id, note = new_id(), note.strip()[:NOTE_MAX]
@@ -174,7 +183,11 @@ async def decide(
     async with review.store.database.writing() as connection:
         await leases.check(connection, letters, letter_id, volunteer_id, now)
         row = (await connection.execute(sa.select(letters).where(letters.c.id == letter_id))).one()
+        if row.lease_ends is None:  # made ready, and never shown: an old window speaks of what it was before
+            raise LeaseLostError(letters.name, letter_id)
         key = await load_key(connection, letter_context(letter_id), review.office)
+        if treatment is not None and before != await read_treatment(connection, letter_id, review.office):
+            raise LeaseLostError(letters.name, letter_id)
         await connection.execute(
             sa.insert(decisions).values(
                 id=decision_id,
@@ -218,7 +231,8 @@ def _seconds(lease_ends: datetime.datetime | None, now: datetime.datetime) -> in
 async def undo(review: Review, decision_id: str, volunteer_id: str) -> LetterState:
     """Take a decision back: its mail is dropped, and the letter is on the volunteer's screen again, as it was before.
 
-    Returns the state in which it is again. What the volunteer is reading comes after it. Raises TooLateToUndoError.
+    Returns the state in which it is again; held where the prisoner has left meanwhile. What the volunteer is reading
+    comes after it. Raises TooLateToUndoError.
     """
     async with review.store.database.writing() as connection:
         row = await _mine(connection, decision_id, volunteer_id)
@@ -237,12 +251,13 @@ async def undo(review: Review, decision_id: str, volunteer_id: str) -> LetterSta
         source = LetterState(row.source)
         by = Actor(Who.VOLUNTEER, volunteer_id)
         await move(connection, Record.LETTER, row.letter_id, source, by=by, at=now, reason=UNDONE)
-        changed: dict[str, Any] = {
-            "reason": None,
-            "lease_owner": volunteer_id,
-            "lease_until": now + LEASE,
-            "lease_ends": now + HARD_END,
-        }
+        changed: dict[str, Any] = {"reason": None}
+        if await _can_be_written_to(connection, row.prisoner_id):
+            changed |= {"lease_owner": volunteer_id, "lease_until": now + LEASE, "lease_ends": now + HARD_END}
+        else:
+            # Letters that were refused or asked to be changed were not looked at when the directory was corrected.
+            source = LetterState.HELD
+            await move(connection, Record.LETTER, row.letter_id, source, by=WORKER, at=now)
         if row.target == LetterState.TRANSLATING:
             changed["translate_from"] = None
         if row.treatment_before is not None:
@@ -252,6 +267,13 @@ async def undo(review: Review, decision_id: str, volunteer_id: str) -> LetterSta
         await drop_mail_of(connection, decision_id, now)
         await closeness.unblock(connection, decision_id)
     return source
+
+
+async def _can_be_written_to(connection: AsyncConnection, prisoner_id: str) -> bool:
+    """Whether a prisoner is where the directory says; that stays so up to the end of the transaction."""
+    query = sa.select(prisoners.c.state).where(prisoners.c.id == prisoner_id).with_for_update(read=True)
+    state: str = (await connection.execute(query)).scalar_one()
+    return state == PrisonerState.ACTIVE
 
 
 async def _treatment_again(connection: AsyncConnection, review: Review, row: sa.Row[*tuple[Any, ...]]) -> bytes:
@@ -289,6 +311,7 @@ async def _mine(connection: AsyncConnection, decision_id: str, volunteer_id: str
                 decisions.c.treatment_before,
                 letters.c.state,
                 letters.c.settles_at,
+                letters.c.prisoner_id,
                 letters.c.batch_id,
                 letters.c.lease_until,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -35,16 +36,22 @@ def pieces(text: str, findings: Sequence[Finding], covered: Sequence[Span]) -> I
     places = {
         number: _place(finding, hidden) for number, finding in enumerate(findings, 1) if finding.start < finding.end
     }
+    begins, ends = defaultdict[int, list[int]](list), defaultdict[int, list[int]](list)
+    for number, (start, end) in places.items():
+        begins[start].append(number)
+        ends[end].append(number)
     cuts = {0, len(text), *(cut for span in covered for cut in (span.start, span.end))}
-    for start, end in pairwise(sorted(cuts.union(*places.values()))):
-        on_it = [findings[number - 1].severity for number, place in places.items() if place[0] <= start < place[1]]
+    on_it: set[int] = set()
+    for start, end in pairwise(sorted(cuts.union(begins, ends))):
+        on_it.update(begins[start])
         yield Piece(
             text=COVER if start in hidden else text[start:end],
-            severity=max(on_it, key=_WEIGHT.index, default=None),
+            severity=max((findings[number - 1].severity for number in on_it), key=_WEIGHT.index, default=None),
             covered=start in hidden,
-            begins=tuple(number for number, place in places.items() if place[0] == start),
-            ends=tuple(number for number, place in places.items() if place[1] == end),
+            begins=tuple(begins[start]),
+            ends=tuple(ends[end]),
         )
+        on_it.difference_update(ends[end])
 
 
 def still_open(text: str, findings: Sequence[Finding], covered: Sequence[Span]) -> list[Finding]:

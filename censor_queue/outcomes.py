@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from censor_queue.decisions import save_treatment
 from censor_queue.review import Review
 from relay.domain.directory import Facility
 from relay.domain.letters import Treatment
@@ -27,8 +28,7 @@ from relay.domain.review import Decision, Outcome
 from relay.log import failed
 from relay.sealing import PrivateKey, SealBrokenError
 from relay.store.database import alone
-from relay.store.letters import letter_context, read_body, read_treatment
-from relay.store.sealed import load_key
+from relay.store.letters import read_body, read_treatment
 from relay.store.tables import (
     batches,
     decisions,
@@ -171,7 +171,8 @@ async def sent_letters(connection: AsyncConnection, office: PrivateKey, code: Re
     for row in rows.all():
         place = await connection.execute(sa.select(facilities).where(facilities.c.id == row.printed_for))
         values = place.mappings().one()
-        photos = await _photos_sent(connection, row.id, office)
+        treatment = await _treatment(connection, row.id, office)
+        photos = await _photos_sent(connection, row.id, treatment, office)
         found.append(
             SentLetter(
                 row.id,
@@ -180,7 +181,7 @@ async def sent_letters(connection: AsyncConnection, office: PrivateKey, code: Re
                 row.created_at,
                 LetterState(row.state),
                 Outcome(row.outcome) if row.outcome else None,
-                (await _treatment(connection, row.id, office)).named,
+                treatment.named,
                 possible(LetterState(row.state), photos=photos),
             )
         )
@@ -210,8 +211,8 @@ async def _treatment(connection: AsyncConnection, letter_id: str, office: Privat
         return Treatment()
 
 
-async def _photos_sent(connection: AsyncConnection, letter_id: str, office: PrivateKey) -> bool:
-    if (await _treatment(connection, letter_id, office)).without_photos:
+async def _photos_sent(connection: AsyncConnection, letter_id: str, treatment: Treatment, office: PrivateKey) -> bool:
+    if treatment.without_photos:
         return False
     try:
         return bool((await read_body(connection, letter_id, office)).photos)
@@ -233,7 +234,8 @@ async def record_outcome(
         row = (await connection.execute(mine)).one_or_none()
         if row is None:
             raise NoSuchLetterError
-        photos = await _photos_sent(connection, letter_id, review.office)
+        treatment = await _treatment(connection, letter_id, review.office)
+        photos = await _photos_sent(connection, letter_id, treatment, review.office)
         if outcome not in possible(LetterState(row.state), photos=photos):
             raise NotPossibleError
         await record(connection, review.office, row, outcome, named)
@@ -253,9 +255,7 @@ async def record(
     changed = treatment.model_copy(update={"named": naming})
     await _count(connection, row.printed_for, before, verdicts(changed, outcome))
     if changed != treatment:
-        key = await load_key(connection, letter_context(row.id), office)
-        sealed = key.encrypt(changed.model_dump_json().encode())
-        await connection.execute(sa.update(letters).where(letters.c.id == row.id).values(treatment=sealed))
+        await save_treatment(connection, office, row.id, changed)
 
 
 async def record_passed(connection: AsyncConnection, office: PrivateKey, since: datetime.datetime, limit: int) -> int:

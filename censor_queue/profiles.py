@@ -199,7 +199,8 @@ class Profile(_Part):
     @property
     def facility_rules(self) -> FacilityRules:
         """What the review and the desk need of it beside the rules."""
-        return FacilityRules(self.takes, self.second_reader, self.print_original, self.limits.photos)
+        limits = self.limits
+        return FacilityRules(self.takes, self.second_reader, self.print_original, limits.photos, limits.characters)
 
     def rule(self, id_: str) -> Rule:
         """The rule of this id. Raises KeyError."""

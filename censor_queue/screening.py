@@ -9,10 +9,12 @@ from __future__ import annotations
 import string
 import time
 import unicodedata
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import accumulate
 from typing import Final, Literal
 
 import regex
@@ -72,9 +74,9 @@ class Screener:
     """Screens letters with the rules of the profiles."""
 
     def __init__(self, profiles: Profiles) -> None:
-        """Take the profiles and read the model of languages, which takes a third of a second."""
+        """Take the profiles, and read the model of languages before the first letter waits for it."""
         self.profiles = profiles
-        self._languages = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+        _languages()
 
     def findings(self, draft: Draft, facility: Facility, language: str) -> list[Finding]:
         """What the rules of the facility find, by place in the text; sentences in this language."""
@@ -124,7 +126,7 @@ class Screener:
         words = " ".join(word for word in bare if word.isalpha())
         if len(words) - words.count(" ") < LETTERS_OF_A_LANGUAGE:
             return None
-        language, probability = self._languages.classify(words)
+        language, probability = _languages().classify(words)
         return str(language) if probability >= SURE else None
 
 
@@ -189,7 +191,7 @@ class _Letter:
             raise TimeoutError
         compiled = _compiled(pattern)
         groups = compiled.groups
-        for match in compiled.finditer(self.text, timeout=left):
+        for match in compiled.finditer(self.text, timeout=left, concurrent=True):
             # What a look-behind has caught in a group belongs to the place.
             start = min([match.start(), *(at for at in map(match.start, range(1, groups + 1)) if at >= 0)])
             if match.end() > start:
@@ -211,10 +213,11 @@ class _Letter:
             return []
         scripts = [_script(word) for word in self.words]
         own = _script_of(takes) or max(("latin", "cyrillic"), key=scripts.count)
+        clear = _clear_of(marked)
         found: list[_Place] = []
         run: list[_Place] = []
         for place, script in [*zip(self.places, scripts, strict=True), ((0, 0), own)]:
-            if script == own or (script is not None and not _without([place], marked)):
+            if script == own or (script is not None and not clear(place)):
                 if run and self._says_something(run):
                     found.append((run[0][0], run[-1][1]))
                 run = []
@@ -315,6 +318,12 @@ def _script(word: str) -> _Script | None:
     return "latin" if _LATIN.match(word) else None
 
 
+@cache
+def _languages() -> LanguageIdentifier:
+    """The model of languages: a third of a second to read and 130 MB, once in a process."""
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+
 _compiled = cache(regex.compile)
 _word_list = cache(_WordList)
 
@@ -398,14 +407,22 @@ def _of_text(letter: _Letter, rule: Rule) -> list[_Place]:
     if not places:
         return []
     apart: list[_Place] = []
-    for place in _without(places, letter.of_words(rule.but_not)):
+    for place in filter(_clear_of(letter.of_words(rule.but_not)), places):
         if not apart or place[0] >= apart[-1][1]:
             apart.append(place)
     return apart
 
 
-def _without(places: list[_Place], others: list[_Place]) -> list[_Place]:
-    return [place for place in places if not any(start < place[1] and place[0] < end for start, end in others)]
+def _clear_of(others: list[_Place]) -> Callable[[_Place], bool]:
+    """Whether a place overlaps none of these, in time that hardly grows with them: a letter can have thousands."""
+    others = sorted(others)
+    starts, furthest = [start for start, _ in others], list(accumulate((end for _, end in others), max))
+
+    def clear(place: _Place) -> bool:
+        before = bisect_left(starts, place[1])
+        return before == 0 or furthest[before - 1] <= place[0]
+
+    return clear
 
 
 def _not_taken(letter: _Letter, takes: tuple[str, ...]) -> Iterator[tuple[_Place, str]]:

@@ -11,7 +11,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from censor_queue.claims import LEASE, held
+from censor_queue.claims import LEASE, LetterToReview, held
 from censor_queue.decisions import decide, save_treatment
 from censor_queue.review import Review
 from censor_queue.spoken import spoken_languages
@@ -78,14 +78,29 @@ async def save_draft(review: Review, letter_id: str, volunteer_id: str, draft: D
     async with review.store.database.writing() as connection:
         if not await leases.renew(connection, letters, letter_id, owner=volunteer_id, now=now, lease=LEASE):
             raise LeaseLostError(letters.name, letter_id)
+        row = (await connection.execute(sa.select(letters).where(letters.c.id == letter_id))).one()
+        if row.state != LetterState.TRANSLATING:  # finished; the volunteer reads it by now
+            raise LeaseLostError(letters.name, letter_id)
         treatment = await read_treatment(connection, letter_id, review.office)
         _check(treatment, draft)
         if draft.text != draft_of(treatment):
-            changed = treatment.model_copy(update={"draft": draft.text, "translation": None})
-            await save_treatment(connection, review, letter_id, changed)
-        until = sa.select(letters.c.lease_until).where(letters.c.id == letter_id)
-        moment: datetime.datetime = (await connection.execute(until)).scalar_one()
+            changed = _untranslated(treatment).model_copy(update={"draft": draft.text})
+            await save_treatment(connection, review.office, letter_id, changed)
+        moment: datetime.datetime = row.lease_until
         return moment
+
+
+def _untranslated(treatment: Treatment) -> Treatment:
+    # Places of covered words were those of the text with its translation.
+    return treatment.model_copy(update={"translation": None, "covered": ()}) if treatment.translation else treatment
+
+
+async def _held(review: Review, letter_id: str, volunteer_id: str) -> LetterToReview:
+    """A letter that this volunteer holds to translate it. Raises LeaseLostError."""
+    letter = await held(review, letter_id, volunteer_id)
+    if letter.state is not LetterState.TRANSLATING:
+        raise LeaseLostError(letters.name, letter_id)
+    return letter
 
 
 def _check(treatment: Treatment, draft: Draft) -> None:
@@ -101,7 +116,7 @@ async def finish(review: Review, letter_id: str, volunteer_id: str, draft: Draft
     DraftChangedError, and CannotPrintError where it is empty, too long, or has characters that cannot be printed; then
     it is kept as the draft.
     """
-    letter = await held(review, letter_id, volunteer_id)
+    letter = await _held(review, letter_id, volunteer_id)
     _check(letter.treatment, draft)
     text = normal_text(draft.text)
     try:
@@ -115,7 +130,12 @@ async def finish(review: Review, letter_id: str, volunteer_id: str, draft: Draft
     behind = review.screening.rules_of(letter.known.facility).print_original
     if not behind or review.pages.page_count(whole_text(letter.body, treatment)) > max_pages:
         treatment = treatment.model_copy(update={"translation": Translation(text=text, with_original=False)})
-    await decide(review, letter_id, volunteer_id, Decision.TRANSLATED, LetterState.QUEUED, treatment=treatment)
+    await _done(review, letter, volunteer_id, treatment)
+
+
+async def _done(review: Review, letter: LetterToReview, volunteer_id: str, treatment: Treatment) -> None:
+    decision, target = Decision.TRANSLATED, LetterState.QUEUED
+    await decide(review, letter.id, volunteer_id, decision, target, treatment=treatment, before=letter.treatment)
 
 
 def _check_pages(review: Review, text: str, max_pages: int) -> None:
@@ -129,9 +149,8 @@ def _check_pages(review: Review, text: str, max_pages: int) -> None:
 
 async def not_needed(review: Review, letter_id: str, volunteer_id: str) -> None:
     """Send a letter on to be read as it is: its language passes. Raises LeaseLostError."""
-    letter = await held(review, letter_id, volunteer_id)
-    treatment = letter.treatment.model_copy(update={"translation": None, "draft": ""})
-    await decide(review, letter_id, volunteer_id, Decision.TRANSLATED, LetterState.QUEUED, treatment=treatment)
+    letter = await _held(review, letter_id, volunteer_id)
+    await _done(review, letter, volunteer_id, _untranslated(letter.treatment).model_copy(update={"draft": ""}))
 
 
 async def waiting_languages(connection: AsyncConnection) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from typing import Final
 
 from aiohttp import web
@@ -20,6 +21,7 @@ ROUTES: Final = web.RouteTableDef()
 PERIODS: Final = {"month": datetime.timedelta(days=30), "year": datetime.timedelta(days=365), "all": None}
 RULE_FIELD: Final = "rule."
 """Before the rule in the name of each checkbox: a name stands in a form once."""
+_RULE: Final = re.compile(re.escape(RULE_FIELD) + r"([a-z][a-z0-9_]{0,39})")
 CODE_MAX: Final = 100
 
 
@@ -72,7 +74,7 @@ async def tell_outcome(request: web.Request) -> web.Response:
     code = data.get("code", "")[:CODE_MAX]
     if data.get("outcome") not in tuple(Outcome):
         return await _outcome(request, code, 422, _("Please choose what the facility did."))
-    named = [name.removeprefix(RULE_FIELD) for name in data if name.startswith(RULE_FIELD)]
+    named = [found[1] for name in data if (found := _RULE.fullmatch(name))]
     try:
         await outcomes.record_outcome(
             request.config_dict[REVIEW], data.get("letter", ""), request[VOLUNTEER].id, Outcome(data["outcome"]), named

@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from censor_queue import translations
-from censor_queue.closeness import address_tag
+from censor_queue.closeness import own_address_tag
 from censor_queue.decisions import my_evening
 from censor_queue.review import REVIEW
 from censor_queue.spoken import spoken_languages
@@ -37,7 +37,7 @@ async def change(request: web.Request) -> web.Response:
     tag = None
     if do in {"add", "remove"}:
         try:
-            tag = address_tag(request.config_dict[REVIEW].office, normal_address(typed))
+            tag = own_address_tag(request.config_dict[REVIEW].office, volunteer, normal_address(typed))
         except AddressRefusedError:
             return await _screen(request, 422, typed, _("This cannot be a mail address. Please correct it."))
     async with store.database.writing() as connection:

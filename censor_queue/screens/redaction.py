@@ -29,8 +29,8 @@ async def show(request: web.Request) -> web.Response:
         letter = await claims.held(request.config_dict[REVIEW], request.match_info["letter"], request[VOLUNTEER].id)
     except LeaseLostError:
         raise web.HTTPSeeOther(path_to(request, "review")) from None
-    spans = words_of(whole_text(letter.body, letter.treatment))
-    return _words(request, letter, [number for number, span in enumerate(spans) if span in letter.treatment.covered])
+    spans, covered = words_of(whole_text(letter.body, letter.treatment)), set(letter.treatment.covered)
+    return await _words(request, letter, [number for number, span in enumerate(spans) if span in covered])
 
 
 @ROUTES.post("/{language}/review/{letter}/cover", name="review_cover")
@@ -45,18 +45,18 @@ async def cover(request: web.Request) -> web.Response:
             claimed = await claims.claim_again(review, letter_id, volunteer)
             if claimed is None:
                 return await lost(request, letter_id, Typed(), chosen)
-            return _words(request, claimed, chosen)
+            return await _words(request, claimed, chosen)
         letter = await claims.held(review, letter_id, volunteer)
         if data.get("version") != _version(letter):
             complaint = _("The letter has changed since you opened it. Please choose the words again.")
-            return _words(request, letter, (), 409, complaint)
+            return await _words(request, letter, (), 409, complaint)
         await decisions.cover(review, letter_id, volunteer, chosen)
     except LeaseLostError:
         return await lost(request, letter_id, Typed(), chosen)
     raise web.HTTPSeeOther(path_to(request, "review"))
 
 
-def _words(
+async def _words(
     request: web.Request,
     letter: LetterToReview,
     chosen: Collection[int],
@@ -64,15 +64,16 @@ def _words(
     complaint: str | None = None,
 ) -> web.Response:
     text = whole_text(letter.body, letter.treatment)
-    found = decisions.findings(request.config_dict[REVIEW], letter, request[LANGUAGE])
+    found = await decisions.findings(request.config_dict[REVIEW], letter, request[LANGUAGE])
     spans, chosen = words_of(text), set(chosen)
     starts = [0, *(span.end for span in spans)]
+    marked = {place for finding in found for place in range(finding.start, finding.end)}
     toggles = [
         {
             "before": text[before : span.start],
             "word": text[span.start : span.end],
             "chosen": number in chosen,
-            "found": any(finding.start < span.end and span.start < finding.end for finding in found),
+            "found": not marked.isdisjoint(range(span.start, span.end)),
         }
         for number, (before, span) in enumerate(zip(starts, spans, strict=False))
     ]

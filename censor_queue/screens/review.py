@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -22,7 +22,7 @@ from censor_queue.spoken import spoken_languages
 from relay.domain.letters import printed_text, whole_text
 from relay.domain.lives import READING, ForbiddenTransitionError, LetterState
 from relay.domain.reasons import ABUSE, FOR_CHANGES, FOR_PARTS, FOR_REFUSAL, REVIEW_REASONS, ReviewReason
-from relay.domain.review import Decision, Finding, Severity
+from relay.domain.review import Decision, said
 from relay.store.leases import LeaseLostError
 from relay.web.keys import LANGUAGE, VOLUNTEER
 from relay.web.site import fields_of, path_to, render, words
@@ -116,29 +116,14 @@ async def _translate(review: Review, letter: str, volunteer: str, typed: Typed) 
     await decisions.to_be_translated(review, letter, volunteer, typed.spoken)
 
 
-async def _second(review: Review, letter: str, volunteer: str, typed: Typed) -> None:
-    del typed
-    await decisions.second_reader(review, letter, volunteer)
-
-
-async def _knows(review: Review, letter: str, volunteer: str, typed: Typed) -> None:
-    del typed
-    await claims.knows(review, letter, volunteer)
-
-
-async def _skip(review: Review, letter: str, volunteer: str, typed: Typed) -> None:
-    del typed
-    await claims.skip(review, letter, volunteer)
-
-
 _DECISIONS: Final[Mapping[str, Callable[[Review, str, str, Typed], Awaitable[None]]]] = {
     "approve": _approve,
     "changes": _changes,
     "refuse": _refuse,
     "translate": _translate,
-    "second": _second,
-    "knows": _knows,
-    "skip": _skip,
+    "second": lambda review, letter, volunteer, _typed: decisions.second_reader(review, letter, volunteer),
+    "knows": lambda review, letter, volunteer, _typed: claims.knows(review, letter, volunteer),
+    "skip": lambda review, letter, volunteer, _typed: claims.skip(review, letter, volunteer),
 }
 
 
@@ -313,36 +298,16 @@ async def _show(
     if letter is None:
         return render(request, "censor_queue/nothing.html", status, **context)
     request.config_dict[AHEAD].make_ready(volunteer, letter)
-    return render(request, "censor_queue/review.html", status, **context, **_about(request, letter))
+    return render(request, "censor_queue/review.html", status, **context, **await _about(request, letter))
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """What the screen says once about several findings of one rule."""
-
-    severity: Severity
-    sentence: str
-    places: tuple[int, ...]
-    """The numbers of the findings that point at words, from 1."""
-
-
-def _entries(findings: Sequence[Finding]) -> list[_Entry]:
-    """The findings, the heaviest first, each sentence once."""
-    places: dict[tuple[Severity, str], list[int]] = {}
-    for number, finding in enumerate(findings, 1):
-        pointing = [number] if finding.start < finding.end else []
-        places.setdefault((finding.severity, finding.sentence), []).extend(pointing)
-    entries = [_Entry(severity, sentence, tuple(found)) for (severity, sentence), found in places.items()]
-    return sorted(entries, key=lambda entry: list(Severity).index(entry.severity), reverse=True)
-
-
-def _about(request: web.Request, letter: LetterToReview) -> dict[str, object]:
+async def _about(request: web.Request, letter: LetterToReview) -> dict[str, object]:
     """What the screen says about a letter."""
     review, language = request.config_dict[REVIEW], request[LANGUAGE]
     treatment = letter.treatment
     text = whole_text(letter.body, treatment)
-    findings = still_open(text, decisions.findings(review, letter, language), treatment.covered)
-    entries = _entries(findings)
+    findings = still_open(text, await decisions.findings(review, letter, language), treatment.covered)
+    entries = said(findings)
     names = spoken_languages(language)
     rules = review.screening.rules_of(letter.known.facility)
     spoken = review.screening.language_of(letter.text)

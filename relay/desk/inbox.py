@@ -234,6 +234,8 @@ async def _why(
             .limit(1)
         )
     ).one_or_none()
+    if row is None and state is LetterState.REFUSED and given in REVIEW_REASONS:  # before decisions were kept
+        return REVIEW_REASONS[ReviewReason(given)], ""
     if row is None or row.reason is None:
         return None, ""
     return REVIEW_REASONS[ReviewReason(row.reason)], key.decrypt(row.note).decode() if row.note else ""

@@ -257,7 +257,7 @@ class Checked:
         return any(finding.severity is Severity.BLOCK for finding in self.findings)
 
 
-def check(request: web.Request, received: Received, facility: Facility) -> Checked:
+async def check(request: web.Request, received: Received, facility: Facility) -> Checked:
     """Look for all that is wrong with a letter to this facility.
 
     The facility's own rules are asked only about a text that the relay could print: nothing is said twice.
@@ -273,7 +273,8 @@ def check(request: web.Request, received: Received, facility: Facility) -> Check
     takes, language = screening.rules_of(facility).takes, screening.language_of(text)
     return Checked(
         complaints,
-        tuple(screening.findings(draft, facility, request[LANGUAGE])),
+        # In a thread: an installation's own patterns may take up to their time limit.
+        tuple(await asyncio.to_thread(screening.findings, draft, facility, request[LANGUAGE])),
         language if takes and language not in takes else None,
     )
 

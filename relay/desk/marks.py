@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from relay.domain.letters import Span
-from relay.domain.review import Finding, Severity
+from relay.domain.review import Finding, Severity, said
 
 AROUND: Final = 32
 """Characters shown on each side of quoted words: with them two lines of a phone."""
@@ -61,15 +61,14 @@ class Remark:
 
 def remarks(text: str, findings: Sequence[Finding]) -> list[Remark]:
     """The findings, those that weigh most first; what is said several times is said once, with all its places."""
-    said: dict[tuple[Severity, str], list[Quote]] = {}
-    for finding in findings:
-        places = said.setdefault((finding.severity, finding.sentence), [])
-        if finding.start < finding.end:
-            places.append(quote(text, finding.start, finding.end))
-    weight = list(Severity)
     return [
-        Remark(severity, sentence, tuple(places[:QUOTES]), len(places[QUOTES:]))
-        for (severity, sentence), places in sorted(said.items(), key=lambda item: -weight.index(item[0][0]))
+        Remark(
+            one.severity,
+            one.sentence,
+            tuple(quote(text, findings[place - 1].start, findings[place - 1].end) for place in one.places[:QUOTES]),
+            len(one.places[QUOTES:]),
+        )
+        for one in said(findings)
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -59,6 +60,26 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """What several findings say, once."""
+
+    severity: Severity
+    sentence: str
+    places: tuple[int, ...]
+    """The numbers of those findings that point at words, from 1."""
+
+
+def said(findings: Sequence[Finding]) -> list[Said]:
+    """What the findings say, the heaviest first, each sentence once."""
+    places: dict[tuple[Severity, str], list[int]] = {}
+    for number, finding in enumerate(findings, 1):
+        pointing = [number] if finding.start < finding.end else []
+        places.setdefault((finding.severity, finding.sentence), []).extend(pointing)
+    found = [Said(severity, sentence, tuple(numbers)) for (severity, sentence), numbers in places.items()]
+    return sorted(found, key=lambda one: list(Severity).index(one.severity), reverse=True)
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """What the screening looks at."""
 
@@ -81,3 +102,5 @@ class FacilityRules:
     """Whether the original is printed behind its translation."""
     photos: int
     """How many photos may go with a letter."""
+    characters: int
+    """How long a letter may be."""

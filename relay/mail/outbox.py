@@ -162,7 +162,8 @@ class Sender:
     ) -> compose.Why | None:
         """The reason and the note of the decision that a mail is about."""
         if row.decision_id is None:
-            return compose.Why(ReviewReason(reason)) if row.kind == MailKind.RETURNED and reason else None
+            told = row.kind in {MailKind.RETURNED, MailKind.REFUSED}  # refused before decisions were kept
+            return compose.Why(ReviewReason(reason)) if told and reason else None
         found = (
             await connection.execute(
                 sa.select(decisions.c.reason, decisions.c.note).where(decisions.c.id == row.decision_id)

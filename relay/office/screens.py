@@ -17,7 +17,8 @@ from relay.domain.languages import LANGUAGE_NAMES
 from relay.domain.lives import Actor, BatchState, LetterState, MailState, PageState, ReplyState, ScanState, Who
 from relay.mail.outbox import given_up, try_again
 from relay.store import directory, volunteers
-from relay.store.tables import batches, letters, outbox, pages, replies, scans
+from relay.store.letters import settled
+from relay.store.tables import Moment, batches, letters, outbox, pages, replies, scans
 from relay.web.keys import SETTINGS, STORE, VOLUNTEER
 from relay.web.sessions import COOKIE, set_cookie
 from relay.web.site import fields_of, path_to, render, words
@@ -41,6 +42,7 @@ def _(sentence: str) -> str:
     return sentence
 
 
+_NOW: Final = sa.bindparam("now", type_=Moment())
 _QUEUES: Final = (
     ("review", _("letters to be read"), letters, (letters.c.state == LetterState.QUEUED,)),
     ("review", _("letters to be read a second time"), letters, (letters.c.state == LetterState.SECOND_READING,)),
@@ -50,7 +52,7 @@ _QUEUES: Final = (
         "print",
         _("letters to be printed"),
         letters,
-        (letters.c.state == LetterState.APPROVED, letters.c.batch_id.is_(None)),
+        (letters.c.state == LetterState.APPROVED, letters.c.batch_id.is_(None), settled(_NOW)),
     ),
     ("print", _("batches to be printed or posted"), batches, (batches.c.state != BatchState.POSTED,)),
     ("directory", _("letters held because of the address"), letters, (letters.c.state == LetterState.HELD,)),
@@ -67,13 +69,13 @@ _QUEUES: Final = (
 )
 
 
-async def queues(connection: AsyncConnection) -> list[Queue]:
+async def queues(connection: AsyncConnection, now: datetime.datetime) -> list[Queue]:
     """All work that waits."""
     found = []
     for route, title, table, where in _QUEUES:
         row = (
             await connection.execute(
-                sa.select(sa.func.count(), sa.func.min(table.c.state_since).label("oldest")).where(*where)
+                sa.select(sa.func.count(), sa.func.min(table.c.state_since).label("oldest")).where(*where), {"now": now}
             )
         ).one()
         found.append(Queue(route, title, row[0], row.oldest))
@@ -83,8 +85,9 @@ async def queues(connection: AsyncConnection) -> list[Queue]:
 @ROUTES.get("/{language}/", name="home")
 async def home(request: web.Request) -> web.Response:
     """What waits, and since when."""
-    async with request.config_dict[STORE].database.reading() as connection:
-        found = await queues(connection)
+    database = request.config_dict[STORE].database
+    async with database.reading() as connection:
+        found = await queues(connection, database.clock())
         mails = await given_up(connection)
     return render(request, "office/home.html", queues=found, most=max(queue.count for queue in found), given_up=mails)
 

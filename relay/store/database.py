@@ -147,6 +147,13 @@ def _sqlite(url: str, begin: str, connections: int) -> AsyncEngine:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
+    @sa.event.listens_for(engine.sync_engine, "invalidate")
+    def undo(connection: Any, record: object, error: object) -> None:
+        # Whoever was cancelled within a statement leaves its cursor behind, and with that the transaction stays open
+        # after the connection is closed: nobody else could write.
+        del record, error
+        connection.rollback()
+
     @sa.event.listens_for(engine.sync_engine, "begin")
     def start(connection: sa.Connection) -> None:
         connection.exec_driver_sql(begin)

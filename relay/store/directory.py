@@ -14,10 +14,11 @@ import transliterate
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.directory import Entry, Facility, Prisoner, PrisonerState
-from relay.domain.lives import REVIEWED, Actor, BatchState, LetterState, Record
+from relay.domain.lives import REVIEWED, Actor, BatchState, LetterState, MailKind, MailState, Record
 from relay.domain.review import Decision
 from relay.store.database import alone, new_id
-from relay.store.tables import batches, decisions, facilities, letters, prisoners
+from relay.store.leases import FREE
+from relay.store.tables import batches, decisions, facilities, letters, outbox, prisoners
 from relay.store.transitions import move, to_translators
 
 FOUND_AT_MOST: Final = 20
@@ -144,11 +145,19 @@ async def _hold_letters(connection: AsyncConnection, prisoner_id: str, by: Actor
     for row in found:
         if row.batch_id not in rendered:
             await move(connection, Record.LETTER, row.id, target, by=by, at=at, batch_id=None)
+            # What was accepted in part is read again; the sender is told what comes of that.
+            partly = (outbox.c.letter_id == row.id, outbox.c.kind == MailKind.PARTLY)
+            await connection.execute(
+                sa.update(outbox)
+                .where(*partly, outbox.c.state == MailState.WAITING)
+                .values(state=MailState.DROPPED, state_since=at, **FREE)
+            )
             if active:
-                # It is read from the start: who passed it on to a second reader may get it again.
-                passed_on = (decisions.c.letter_id == row.id, decisions.c.decision == Decision.SECOND)
+                # It is read from the start: who accepted it or passed it on to a second reader may get it again.
+                accepted = (Decision.SECOND, Decision.APPROVE, Decision.APPROVE_IN_PART)
+                before = (decisions.c.letter_id == row.id, decisions.c.decision.in_(accepted))
                 await connection.execute(
-                    sa.update(decisions).where(*passed_on, decisions.c.void_at.is_(None)).values(void_at=at)
+                    sa.update(decisions).where(*before, decisions.c.void_at.is_(None)).values(void_at=at)
                 )
                 await to_translators(connection, row.id, by=by, at=at)
 

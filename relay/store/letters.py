@@ -153,6 +153,6 @@ def printable(
     )
 
 
-def settled(now: datetime.datetime) -> sa.ColumnElement[bool]:
+def settled(now: datetime.datetime | sa.BindParameter[datetime.datetime]) -> sa.ColumnElement[bool]:
     """The condition that the review's decision about a letter cannot be undone any more."""
     return sa.or_(letters.c.settles_at.is_(None), letters.c.settles_at <= now)

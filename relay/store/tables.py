@@ -131,7 +131,7 @@ SILENT: Final = sa.text("state = 'delivered' AND outcome IS NULL")
 """Letters of which the facility said nothing. As a text: an index for some rows only is not found by parameters."""
 
 HELD: Final = sa.text("lease_owner IS NOT NULL")
-"""Letters that somebody holds. Were the others in the index too, SQLite would think it worthless once it has counted."""
+"""Letters that somebody holds. With all others in it, SQLite would think the index worthless once it has counted."""
 
 letters = Table(
     "letters",

@@ -23,6 +23,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 FORM_BYTES: Final = 1024 * 1024
 """Largest form: a letter of 12,000 characters takes 72 kB where each is written as %D0%90."""
+FORM_FIELDS: Final = 20_000
+"""Most fields of a form: a box for each word of the longest letter, and of its translation."""
 FORM_SECONDS: Final = 60
 """How long a form may take to arrive: a letter on the slowest line takes ten."""
 SAFE_METHODS: Final = ("GET", "HEAD")
@@ -46,7 +48,11 @@ _TEMPLATES: Final[dict[str, web.AppKey[jinja2.Environment]]] = {
 
 def new_site(packages: Sequence[str], *middlewares: Any, scripts: bool = False) -> web.Application:
     """An application with the templates of these packages beside the shared ones; `scripts` lets it have its own."""
-    site = web.Application(middlewares=[_errors, _same_origin, _language, *middlewares], client_max_size=FORM_BYTES)
+    site = web.Application(
+        middlewares=[_errors, _same_origin, _language, *middlewares],
+        client_max_size=FORM_BYTES,
+        client_max_fields=FORM_FIELDS,
+    )
     site.on_response_prepare.append(_add_headers)
     site[_POLICY] = f"{POLICY}; script-src 'self'; connect-src 'self'" if scripts else POLICY
     loader = jinja2.ChoiceLoader([jinja2.PackageLoader(package) for package in ("relay.web", *packages)])

@@ -15,6 +15,7 @@ from censor_queue.claims import LEASE
 from censor_queue.translations import Draft, draft_of, mark
 from relay.domain.reasons import ReviewReason
 from relay.domain.review import Outcome
+from relay.store import tables
 from relay.store.letters import read_treatment
 from relay.web.sessions import COOKIE
 from tests.browser.conftest import AccessibilityFaults
@@ -102,9 +103,14 @@ async def test_draft_is_kept_as_it_is_typed(browser: Browser, house: House, sent
         await field.press_sequentially("Снег")
         await said.filter(has_text=SAVED).wait_for()
         assert await stored(house, sent) == "Снег"
+        house.clock.advance(minutes=7)
         async with page.expect_response("**/translate/draft"):
             await field.press_sequentially(" выпал")
         assert await stored(house, sent) == "Снег выпал"
+        until = (await house.row(tables.letters, id=sent.id)).lease_until
+        shown = "moment => new Date(moment).toLocaleTimeString('en', { timeStyle: 'short' })"
+        moment = await page.evaluate(shown, until.isoformat())
+        await page.get_by_text(f"The letter is yours until {moment}.").wait_for()
         await look(page, "saved as typed")
         await page.reload()
         assert await field.input_value() == "Снег выпал"

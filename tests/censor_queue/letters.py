@@ -29,6 +29,7 @@ SECOND: Final = datetime.timedelta(seconds=1)
 def review_of(house: House, *words: str, undo: datetime.timedelta = UNDO, **rules: Any) -> Review:
     """The review of a house, whose screening finds these words."""
     known: dict[str, Any] = {"takes": (), "second_reader": False, "print_original": False, "photos": 3}
+    known["characters"] = 12000
     screening = FakeScreening(words, FacilityRules(**known | rules))
     return Review(house.store, house.office_key, screening, house.pages, ("PO Box 9",), undo)
 

@@ -30,7 +30,7 @@ from censor_queue import claims, decisions
 from censor_queue.claims import LetterToReview
 from censor_queue.review import Review
 from print.rendering import RenderingPool
-from relay.domain.lives import LetterState, Record
+from relay.domain.lives import READING, LetterState, Record
 from relay.domain.reasons import ReviewReason
 from relay.sealing import PrivateKey
 from relay.store import tables
@@ -39,11 +39,9 @@ from relay.store.database import Database
 from relay.store.sealed import Store
 from tests.fakes.screening import FakeScreening
 
-DECIDES: Final = 0.5
-"""How often a claim ends with a decision."""
 SKIPS: Final = 0.02
 """How often it ends with a skip; otherwise the reviewer gives everything back."""
-AHEAD: Final = 0.3
+AHEAD: Final = 0.5
 """How often a reviewer has one more letter made ready."""
 MOMENT: Final = 0.01
 """Seconds within which each of the steps of a reviewer comes to its turn."""
@@ -66,6 +64,10 @@ class Task:
     """One for each process."""
     claims: int = 0
     """How many claims are enough."""
+    decides: float = 0.5
+    """How often what was claimed is decided."""
+    opens: bool = True
+    """Whether what was claimed is opened and looked at; who gets what is settled before that."""
     kills: float = 0
     """How many processes are killed for each claim, at random moments, and replaced."""
     durable: bool = True
@@ -143,38 +145,55 @@ def review_of(task: Task) -> Review:
     return Review(store, key, FakeScreening(), RenderingPool(), (), datetime.timedelta(minutes=10))
 
 
-Tell = Callable[[str], None]
+@dataclass(frozen=True)
+class Reviewer:
+    """One of those who work, and what belongs to it."""
+
+    task: Task
+    review: Review
+    marks: Marks
+    tell: Callable[[str], None]
+
+    async def claim(self, *, ahead: bool) -> LetterToReview | sa.Row[Any] | None:
+        """Claim a letter, and say so."""
+        letter: LetterToReview | sa.Row[Any] | None
+        if not self.task.opens:
+            letter = await claims._lease(self.review, self.marks.volunteer, READING, ahead=ahead)
+        elif ahead:
+            letter = await claims.claim_ahead(self.review, self.marks.volunteer)
+        else:
+            letter = await claims.claim_next(self.review, self.marks.volunteer)
+        if letter is not None:
+            self.got(letter.id)
+        return letter
+
+    def got(self, letter_id: str) -> None:
+        """Say that a letter was claimed, and whether nobody else holds it."""
+        self.tell(f"claimed {letter_id}" if self.marks.take(letter_id) else f"doubles {letter_id}")
 
 
-async def _claim(review: Review, marks: Marks, tell: Tell, *, ahead: bool) -> LetterToReview | None:
-    claim = claims.claim_ahead if ahead else claims.claim_next
-    letter = await claim(review, marks.volunteer)
-    if letter is not None:
-        tell(f"claimed {letter.id}" if marks.take(letter.id) else f"doubles {letter.id}")
-    return letter
-
-
-async def hold(review: Review, marks: Marks, tell: Tell) -> None:
+async def hold(reviewer: Reviewer) -> None:
     """Claim one letter, and one ahead, and keep them."""
     for ahead in (False, True):
-        await _claim(review, marks, tell, ahead=ahead)
+        await reviewer.claim(ahead=ahead)
 
 
-async def work(review: Review, marks: Marks, tell: Tell) -> None:
+async def work(reviewer: Reviewer) -> None:
     """Claim and decide for ever; or give everything back, and then others get what was just held."""
+    review, marks, decides = reviewer.review, reviewer.marks, reviewer.task.decides
     while True:
-        letter = await _claim(review, marks, tell, ahead=False)
+        letter = await reviewer.claim(ahead=False)
         if letter is None:
             await asyncio.sleep(PAUSE)
             continue
         if random.random() < AHEAD:
-            await _claim(review, marks, tell, ahead=True)
+            await reviewer.claim(ahead=True)
         chance = random.random()
-        if chance < DECIDES:
+        if chance < decides:
             marks.drop(letter.id)
             await random.choice(STEPS[letter.state])(review, letter.id, marks.volunteer)
-            tell(f"decided {letter.id}")
-        elif chance < DECIDES + SKIPS:
+            reviewer.tell(f"decided {letter.id}")
+        elif chance < decides + SKIPS:
             marks.drop(letter.id)
             await claims.skip(review, letter.id, marks.volunteer)
         else:
@@ -182,9 +201,9 @@ async def work(review: Review, marks: Marks, tell: Tell) -> None:
             await claims.stop(review, marks.volunteer)
 
 
-async def select_then_update(review: Review, marks: Marks, tell: Tell) -> None:
+async def select_then_update(reviewer: Reviewer) -> None:
     """Claim as one must not: look for a free letter in one transaction and take it in the next."""
-    letters = tables.letters
+    letters, review, marks = tables.letters, reviewer.review, reviewer.marks
     free = (letters.c.state == LetterState.QUEUED, letters.c.lease_owner.is_(None))
     while True:
         async with review.store.database.reading() as connection:
@@ -195,7 +214,7 @@ async def select_then_update(review: Review, marks: Marks, tell: Tell) -> None:
         async with review.store.database.writing() as connection:
             take = sa.update(letters).where(letters.c.id == letter_id)
             await connection.execute(take.values(lease_owner=marks.volunteer))
-        tell(f"claimed {letter_id}" if marks.take(letter_id) else f"doubles {letter_id}")
+        reviewer.got(letter_id)
         await asyncio.sleep(PAUSE)
         marks.drop(letter_id)
         async with review.store.database.writing() as connection:
@@ -208,7 +227,10 @@ _FINAL: Final[list[Step]] = [
     partial(decisions.refuse, reason=ReviewReason.SPAM, note="A note"),
     partial(decisions.ask_for_changes, reason=ReviewReason.TOO_LONG),
 ]
-STEPS: Final = {LetterState.QUEUED: [*_FINAL, decisions.second_reader], LetterState.SECOND_READING: _FINAL}
+STEPS: Final[dict[str, list[Step]]] = {
+    LetterState.QUEUED: [*_FINAL, decisions.second_reader],
+    LetterState.SECOND_READING: _FINAL,
+}
 WORK: Final = {"hold": hold, "work": work, "select_then_update": select_then_update}
 
 
@@ -283,10 +305,10 @@ class Crew:
             await connection.execute(sa.select(1))
         self._tell(volunteer_id, "ready -")
         os.read(self._gate, 1)  # until the parent, the last who has the key, throws it away
-        tell = partial(self._tell, volunteer_id)
-        await WORK[self._task.work](review, Marks(Path(self._task.folder), volunteer_id), tell)
+        marks = Marks(Path(self._task.folder), volunteer_id)
+        await WORK[self._task.work](Reviewer(self._task, review, marks, partial(self._tell, volunteer_id)))
         await review.store.database.close()
-        tell("ended -")
+        self._tell(volunteer_id, "ended -")
 
     def _listen(self, seconds: float) -> None:
         """Take in what was told; wait at most so long for the first of it."""

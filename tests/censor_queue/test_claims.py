@@ -28,21 +28,6 @@ from tests.censor_queue.letters import SECOND, everything, in_state, next_id, re
 from tests.workplaces import ADDRESS, ENGLISH, RUSSIAN, House, Sent, both_engines
 
 
-@pytest.fixture
-def review(house: House) -> Review:
-    return review_of(house)
-
-
-@pytest.fixture
-def anna(house: House) -> str:
-    return house.volunteers["anna"]
-
-
-@pytest.fixture
-def boris(house: House) -> str:
-    return house.volunteers["boris"]
-
-
 async def connected(house: House) -> None:
     """Open all connections, so that what follows really begins at once."""
 

@@ -7,32 +7,19 @@ import sqlalchemy as sa
 
 from censor_queue import claims, closeness, decisions
 from censor_queue.review import Review
+from relay.domain.letters import normal_address
 from relay.domain.reasons import ReviewReason
 from relay.store import tables
-from tests.censor_queue.letters import UNDO, everything, next_id, review_of, take, volunteer, with_photos
+from tests.censor_queue.letters import UNDO, everything, next_id, take, volunteer, with_photos
 from tests.workplaces import ADDRESS, ENGLISH, RUSSIAN, House, Sent, both_engines
 
 OTHER_ADDRESS = "paul@sender.example"
 
 
-@pytest.fixture
-def review(house: House) -> Review:
-    return review_of(house)
-
-
-@pytest.fixture
-def anna(house: House) -> str:
-    return house.volunteers["anna"]
-
-
-@pytest.fixture
-def boris(house: House) -> str:
-    return house.volunteers["boris"]
-
-
 async def own_address(house: House, volunteer_id: str, address: str) -> None:
     """A volunteer registers an address as an own one."""
-    row = {"volunteer_id": volunteer_id, "tag": closeness.address_tag(house.office_key, address)}
+    tag = closeness.own_address_tag(house.office_key, volunteer_id, normal_address(address))
+    row = {"volunteer_id": volunteer_id, "tag": tag}
     async with house.store.database.writing() as connection:
         await connection.execute(sa.insert(tables.volunteer_addresses).values(row))
 
@@ -60,13 +47,14 @@ async def tell_nothing(house: House, volunteer_id: str, sent: Sent) -> None:
         ("mary@sender.example", "MARY@sender.example"),
         ("mary@sender.example", "mary+prison@sender.example"),
         ("mary+lists@sender.example", "mary+prison@sender.example"),
+        ("mary@bücher.example", "mary@xn--bcher-kva.example"),
     ],
 )
 async def test_own_letter_goes_to_others_alone(
     house: House, review: Review, anna: str, boris: str, registered: str, written_from: str
 ) -> None:
     await own_address(house, anna, registered)
-    own = await house.queued(address=written_from)
+    own = await house.queued(address=normal_address(written_from))
     house.clock.advance(seconds=1)
     other = await house.queued(address="mary@other.example")
     assert await next_id(review, anna) == other.id
@@ -120,6 +108,39 @@ async def test_letters_of_a_conversation_with_known_people_go_to_others(
     await decisions.approve(review, to_somebody_else.id, anna)
     await claims.knows_not(review, first.id, anna)
     assert await next_id(review, anna) == later.id
+
+
+@both_engines
+async def test_known_people_are_recognised_by_the_address_in_a_new_inbox(
+    house: House, review: Review, anna: str, boris: str
+) -> None:
+    first = await house.queued(RUSSIAN, address=ADDRESS)
+    await take(review, anna)
+    await claims.knows(review, first.id, anna)
+    house.clock.advance(seconds=1)
+    later = await house.queued(RUSSIAN, address="Mary+again@sender.example")
+    house.clock.advance(seconds=1)
+    others = [await house.queued(ENGLISH, address=ADDRESS), await house.queued(RUSSIAN, address=OTHER_ADDRESS)]
+    for other in others:
+        house.clock.advance(seconds=1)
+        assert await next_id(review, anna) == other.id
+        await decisions.second_reader(review, other.id, anna)
+    assert await next_id(review, anna) is None
+    await tell_nothing(house, anna, later)
+    await claims.knows_not(review, first.id, anna)
+    assert await house.rows(tables.acquaintances) == []
+    assert await next_id(review, anna) == first.id
+
+
+async def test_own_address_of_a_volunteer_does_not_show_in_a_block(
+    house: House, review: Review, anna: str, boris: str
+) -> None:
+    for who in (anna, boris):
+        await own_address(house, who, ADDRESS)
+    carol = await volunteer(house, "carol")
+    await blocked(house, review, carol, address=ADDRESS)
+    tags = [row.tag for table in (tables.blocks, tables.volunteer_addresses) for row in await house.rows(table)]
+    assert len(set(tags)) == len(tags) == 4
 
 
 @both_engines
@@ -250,4 +271,13 @@ async def test_other_senders_are_not_blocked(house: House, review: Review, anna:
     await blocked(house, review, anna, address=ADDRESS)
     house.clock.now += UNDO
     sent = await house.queued(address="mary@other.example")
+    assert await next_id(review, anna) == sent.id
+
+
+async def test_addresses_that_begin_with_a_plus_sign_are_different_senders(
+    house: House, review: Review, anna: str
+) -> None:
+    await blocked(house, review, anna, address="+46701740605@sender.example")
+    house.clock.now += UNDO
+    sent = await house.queued(address="+46701740606@sender.example")
     assert await next_id(review, anna) == sent.id

@@ -14,6 +14,7 @@ from censor_queue.decisions import NOTE_MAX, ReasonMissingError
 from censor_queue.review import Review
 from print import steps as printing
 from relay.desk import steps as desk_steps
+from relay.domain.directory import PrisonerState
 from relay.domain.letter_pages import LetterToPrint
 from relay.domain.letters import COVER, LetterBody, Treatment
 from relay.domain.lives import MailState
@@ -22,24 +23,19 @@ from relay.store import directory, tables
 from relay.store.leases import LeaseLostError
 from relay.store.letters import letter_context, read_treatment, to_print
 from relay.store.sealed import load_key
-from tests.censor_queue.letters import UNDO, everything, next_id, review_of, take, volunteer, with_photos
+from tests.censor_queue.letters import (
+    SECOND,
+    UNDO,
+    everything,
+    in_state,
+    next_id,
+    review_of,
+    take,
+    volunteer,
+    with_photos,
+)
 from tests.conftest import SmtpCatcher
 from tests.workplaces import ADDRESS, ENGLISH, TEXT, House, Sent, both_engines, send_all
-
-
-@pytest.fixture
-def review(house: House) -> Review:
-    return review_of(house)
-
-
-@pytest.fixture
-def anna(house: House) -> str:
-    return house.volunteers["anna"]
-
-
-@pytest.fixture
-def boris(house: House) -> str:
-    return house.volunteers["boris"]
 
 
 async def treatment(house: House, sent: Sent) -> Treatment:
@@ -228,6 +224,24 @@ async def test_covered_words_are_not_printed(house: House, review: Review, anna:
     assert len(await house.rows(tables.outbox, kind="partly")) == 1
 
 
+@both_engines
+async def test_words_covered_in_another_window_are_not_printed(house: House, review: Review, anna: str) -> None:
+    for _ in range(8):
+        sent = await house.queued()
+        await take(review, anna)
+        done = await asyncio.gather(
+            decisions.cover(review, sent.id, anna, [0]),
+            decisions.approve(review, sent.id, anna),
+            return_exceptions=True,
+        )
+        covered, approved = (one is None for one in done)
+        assert {type(one) for one in done} <= {type(None), LeaseLostError, ReasonMissingError}
+        assert covered != approved
+        assert (await printed(house, sent)).text.startswith(COVER if covered else "Dear")
+        await claims.stop(review, anna)
+        await desk_steps.withdraw(house.store, sent.id)
+
+
 async def test_words_shown_again_leave_nothing_out(house: House, review: Review, anna: str) -> None:
     sent = await house.queued()
     await take(review, anna)
@@ -253,7 +267,7 @@ async def test_findings_point_at_the_text_before_words_are_covered(house: House,
     await take(review, anna)
     await decisions.cover(review, sent.id, anna, [3])
     letter = await claims.held(review, sent.id, anna)
-    (found,) = decisions.findings(review, letter, "de")
+    (found,) = await decisions.findings(review, letter, "de")
     assert (letter.text[found.start : found.end], found.sentence) == ("snow", f"{ENGLISH.facility.slug} de")
 
 
@@ -326,6 +340,19 @@ async def test_changed_letter_comes_back_first_and_to_everybody(
     assert await next_id(review, vera) == other.id
 
 
+async def test_changed_letter_that_was_not_shown_yet_is_not_decided(house: House, review: Review, anna: str) -> None:
+    sent = await house.queued()
+    await take(review, anna)
+    await decisions.ask_for_changes(review, sent.id, anna, ReviewReason.CASE_DETAILS)
+    house.clock.now += UNDO
+    await edited(house, sent)
+    assert await claims.claim_ahead(review, anna) is not None
+    with pytest.raises(LeaseLostError):  # in the window that still shows what it was before
+        await decisions.approve(review, sent.id, anna)
+    await take(review, anna)
+    await decisions.approve(review, sent.id, anna)
+
+
 # --- what waits until a decision has settled
 
 
@@ -376,6 +403,32 @@ async def test_decision_released_takes_effect_at_once(
     before = await everything(house.store)
     await decisions.release(review, [decision.id], anna)
     assert await everything(house.store) == before
+
+
+@both_engines
+async def test_letter_that_is_held_after_its_approval_is_decided_anew(
+    house: House, review: Review, anna: str, boris: str, smtp_catcher: SmtpCatcher
+) -> None:
+    sent = await house.queued(address=ADDRESS)
+    await take(review, anna)
+    await decisions.cover(review, sent.id, anna, [0])
+    await decisions.approve(review, sent.id, anna, reason=ReviewReason.OTHER_PEOPLE)
+    first = await house.row(tables.decisions)
+    for state in (PrisonerState.MOVED, PrisonerState.ACTIVE):
+        await in_state(house, ENGLISH, state)
+    house.clock.advance(seconds=1)
+    await take(review, boris)
+    await decisions.approve(review, sent.id, boris)
+    async with house.store.database.reading() as connection:
+        assert await decisions.undoable(connection, anna, house.clock()) == []
+    await decisions.release(review, [first.id], anna)
+    house.clock.now += UNDO - SECOND
+    await send_all(house.sender(port=smtp_catcher.port))
+    subjects = [mail.message["Subject"] for mail in smtp_catcher.mails]
+    assert subjects == ["Your letter is confirmed"]
+    house.clock.now += SECOND
+    await send_all(house.sender(port=smtp_catcher.port))
+    assert [mail.message["Subject"] for mail in smtp_catcher.mails][1:] == ["Your letter was accepted in part"]
 
 
 async def test_mail_of_a_letter_that_was_taken_back_is_not_sent(house: House, review: Review, anna: str) -> None:

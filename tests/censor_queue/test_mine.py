@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from censor_queue import claims, decisions
-from censor_queue.closeness import address_tag
+from censor_queue.closeness import own_address_tag
 from relay.store import tables, volunteers
 from tests.censor_queue.letters import next_id, take, with_photos
 from tests.workplaces import ADDRESS, RUSSIAN, Client, House, Screen, both_engines, get, post
@@ -50,7 +50,7 @@ async def test_own_address_is_kept_as_a_fingerprint_only(house: House) -> None:
     assert "Registered: 1." in screen.text
     assert ADDRESS not in screen.html
     (row,) = await house.rows(tables.volunteer_addresses)
-    assert row.tag == address_tag(house.office_key, ADDRESS)
+    assert row.tag == own_address_tag(house.office_key, house.volunteers["anna"], ADDRESS)
     again = await mine(client, {"do": "add", "address": ADDRESS.upper()})
     assert "Registered: 1." in again.text
     assert "Registered: 0." in (await get(await house.office("boris"), "/en/mine")).screen.text

@@ -38,11 +38,6 @@ def review(house: House) -> Review:
     return review_of(house, *RULES, undo=datetime.timedelta())
 
 
-@pytest.fixture
-def anna(house: House) -> str:
-    return house.volunteers["anna"]
-
-
 async def posted(house: House, review: Review, person: Entry = ENGLISH, *, photos: int = 0, **options: str) -> Sent:
     """A letter that was approved and is on its way."""
     sent = await with_photos(house, person, photos=photos, **options)
@@ -405,6 +400,17 @@ async def test_outcome_is_told_by_the_code_and_without_the_text(house: House, of
     assert "Recorded. Thank you: this makes the rules better." in again.text
     assert (again.fields["outcome"], f"rule.{rule}" in again.fields) == ("refused", True)
     assert await house.state(sent) == "returned"
+
+
+@both_engines
+async def test_names_that_no_rule_can_have_are_not_counted(house: House) -> None:
+    client, sent = await house.office(), await house.posted()
+    form = {"code": await house.code(sent), "letter": sent.id, "outcome": "blacked_out"}
+    answer = await post(client, "/en/outcome", form | {"rule." + "x" * 65: "on", "rule.<b>": "on"})
+    assert answer.status == 303
+    assert {row.rule for row in await house.rows(tables.rule_counts)} <= set(
+        house.review.screening.rule_ids(ENGLISH.facility)
+    )
 
 
 @pytest.mark.parametrize(("wrong", "status"), [(0, 200), (1, 200), (2, 200), (3, 422)])

@@ -60,7 +60,9 @@ def test_extending_profile_changes_only_what_it_names(tmp_path: Path) -> None:
     """
     profiles = load_profiles(profile(tmp_path, "ik-99", text))
     own, russia = profiles.named("ik-99"), profiles.named("russia")
-    assert own.facility_rules == FacilityRules(("ru",), second_reader=True, print_original=False, photos=0)
+    assert own.facility_rules == FacilityRules(
+        ("ru",), second_reader=True, print_original=False, photos=0, characters=10000
+    )
     assert own.limits == russia.limits.model_copy(update={"photos": 0})
     assert (own.countries, own.weight) == ((), russia.weight)
     assert [rule.id for rule in own.rules] == [rule.id for rule in russia.rules]

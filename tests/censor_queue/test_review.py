@@ -68,7 +68,7 @@ async def test_letter_is_shown_with_all_that_the_decision_needs(house: House, of
     text = screen.text.replace("\u202f", " ")
     assert shown(screen) == sent.id
     assert screen.heading == "To John Sample"
-    assert "HMP Nowhere (an invented prison) 4 photos allowed to be read by May 7, 2031 confirmed 2 hours ago" in text
+    assert "HMP Nowhere (an invented prison) 4 photos allowed to be read by May 7, 2031 has waited for 2 hours" in text
     assert grouped(await house.code(sent)) in text
     assert f"{' '.join(TEXT.split())} Mary" in text
     assert "Yours until 2:45 PM UTC" in text
@@ -779,6 +779,15 @@ async def test_words_of_another_text_are_not_covered(house: House, office_client
         ["The letter has changed since you opened it. Please choose the words again."],
     )
     assert (await house.row(tables.letters, id=sent.id)).treatment is None
+
+
+async def test_all_words_of_a_long_letter_are_covered(house: House, office_client: Client) -> None:
+    words = 1500
+    sent = await house.queued(text="a " * words)
+    await opened(office_client)
+    await covering(office_client, sent.id, *range(words))
+    cover = (await get(office_client, f"/en/review/{sent.id}/cover")).screen
+    assert len(re.findall(r'name="w\d+" checked', cover.html)) == words
 
 
 @pytest.mark.parametrize("name", ["w3", "w999999", "w9999999", "w-1", "wx", "w", "W1", "w1.5"])

@@ -290,6 +290,44 @@ def test_letter_has_a_time_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [each.rule for each in findings if not each.sentence.startswith(said)] == ["pages", "weight", "politics"]
 
 
+@pytest.mark.parametrize(
+    "piece", ["./ ", "--./ ", "\u200d", "a\u200d", "\U000e0061", "a+", "1 ", "@", "a.", "00 ", "f*"]
+)
+def test_text_that_is_made_to_hold_a_pattern_up_does_not(monkeypatch: pytest.MonkeyPatch, piece: str) -> None:
+    """Time that grows with the square of the letter would be minutes here."""
+    monkeypatch.setattr(screening, "RULE_SECONDS", 10)
+    monkeypatch.setattr(screening, "LETTER_SECONDS", 30)
+    draft = Draft(f"\U0001f3f4{piece * (100_000 // len(piece))} x", 1)
+    said = "This could not be checked"
+    assert [each.rule for each in SCREENER.screened(draft, RUSSIA, "en") if each.sentence.startswith(said)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Слушай. ... --- ... / -- .- -- .- и всё", [("ciphers", "... --- ... / -- .- -- .-")]),
+        ("... " * 80 + "и всё", [("ciphers", ("... " * 80).strip())]),
+        ("до\u200dм", [("ciphers", "\u200d")]),
+        ("\u200dдом", []),
+        ("\U000e0061\U000e0062", [("ciphers", "\U000e0061\U000e0062")]),
+    ],
+)
+def test_hidden_words_are_marked(text: str, expected: list[tuple[str, str]]) -> None:
+    assert [each for each in found(text, COMMON) if each[0] == "ciphers"] == expected
+
+
+PLACES = st.lists(st.tuples(st.integers(0, 30), st.integers(1, 9)).map(lambda place: (place[0], sum(place))))
+
+
+@given(PLACES, PLACES)
+def test_place_is_clear_of_others_where_it_overlaps_none(
+    places: list[tuple[int, int]], others: list[tuple[int, int]]
+) -> None:
+    clear = screening._clear_of(others)
+    for start, end in places:
+        assert clear((start, end)) != any(start < other[1] and other[0] < end for other in others)
+
+
 # --- the port
 
 
@@ -298,7 +336,9 @@ def test_screener_is_the_screening() -> None:
     prison = Facility(slug="ik-1", name="IK-1", country="RU", address="Энск")
     draft = Draft("Путин", 1)
     assert port.findings(draft, prison, "en") == SCREENER.screened(draft, RUSSIA, "en")
-    assert port.rules_of(prison) == FacilityRules(("ru",), second_reader=False, print_original=False, photos=3)
+    assert port.rules_of(prison) == FacilityRules(
+        ("ru",), second_reader=False, print_original=False, photos=3, characters=10000
+    )
     assert SCREENER.rule_ids(prison) == tuple(rule.id for rule in RUSSIA.rules)
     assert "foreign_words" not in SCREENER.rule_ids(prison.model_copy(update={"country": "SE"}))
     assert SCREENER.rule_titles(prison, "ru")["politics"] == "Политика"

@@ -39,11 +39,6 @@ async def anna(house: House) -> str:
     return await volunteer(house, "anna", "es", "ar")
 
 
-@pytest.fixture
-def boris(house: House) -> str:
-    return house.volunteers["boris"]
-
-
 async def foreign(house: House, language: str = "es", text: str = SPANISH) -> Sent:
     """A letter in a language that the facility does not take."""
     return await with_photos(house, RUSSIAN, photos=0, text=text, translate_from=language)
@@ -169,6 +164,46 @@ async def test_draft_without_the_lease_is_not_kept(house: House, review: Review,
 # --- finishing
 
 
+async def test_window_left_open_does_not_take_a_finished_translation_away(
+    house: House, review: Review, anna: str
+) -> None:
+    sent = await foreign(house)
+    await claimed(review, anna)
+    await translations.finish(review, sent.id, anna, draft(RUSSIAN_TEXT), PAGES)
+    assert (await take(review, anna)).id == sent.id  # now she reads it, and types on in the old window
+    more = draft(RUSSIAN_TEXT + "!", begun_with=RUSSIAN_TEXT)
+    for again in (
+        translations.save_draft(review, sent.id, anna, more),
+        translations.finish(review, sent.id, anna, more, PAGES),
+        translations.not_needed(review, sent.id, anna),
+    ):
+        with pytest.raises(LeaseLostError):
+            await again
+    letter = await claims.held(review, sent.id, anna)
+    assert letter.treatment.translation == Translation(text=RUSSIAN_TEXT, with_original=False)
+    assert letter.treatment.draft == ""
+
+
+@pytest.mark.parametrize("typed", ["Снег.", None])
+async def test_words_covered_in_a_translation_are_not_covered_elsewhere_once_it_is_gone(
+    house: House, review: Review, anna: str, typed: str | None
+) -> None:
+    sent = await foreign(house)
+    await claimed(review, anna)
+    await translations.finish(review, sent.id, anna, draft(RUSSIAN_TEXT), PAGES)
+    await take(review, anna)
+    await decisions.cover(review, sent.id, anna, [3])
+    await decisions.to_be_translated(review, sent.id, anna, "es")
+    await claimed(review, anna)
+    if typed is None:
+        await translations.not_needed(review, sent.id, anna)
+        treatment = (await take(review, anna)).treatment
+    else:
+        await translations.save_draft(review, sent.id, anna, draft(typed, begun_with=RUSSIAN_TEXT))
+        treatment = (await claims.held(review, sent.id, anna)).treatment
+    assert (treatment.translation, treatment.covered) == (None, ())
+
+
 @both_engines
 async def test_finished_translation_is_read_next(house: House, review: Review, anna: str) -> None:
     sent = await foreign(house)
@@ -218,7 +253,7 @@ async def test_undone_translation_is_a_draft_again(house: House, review: Review,
 
 def with_original(review: Review) -> Review:
     """The same, at facilities that want to see the original too."""
-    rules = FacilityRules(takes=("ru",), second_reader=False, print_original=True, photos=3)
+    rules = FacilityRules(takes=("ru",), second_reader=False, print_original=True, photos=3, characters=12000)
     return dataclasses.replace(review, screening=dataclasses.replace(review.screening, rules=rules))  # type: ignore[type-var]
 
 
@@ -264,7 +299,10 @@ async def test_letter_is_shown_beside_the_field(house: House, translator: Client
     house.clock.advance(hours=2)
     translator = await house.office("anna")
     screen = (await get(translator, "/en/translate")).screen
-    assert f"To {RUSSIAN.prisoner.name} {RUSSIAN.facility.name} waits for 2 hours Spanish Querida amiga:" in screen.text
+    assert (
+        f"To {RUSSIAN.prisoner.name} {RUSSIAN.facility.name} has waited for 2 hours Spanish Querida amiga:"
+        in screen.text
+    )
     assert '<p class="letter" lang="es" dir="ltr">' in screen.html
     assert "Into Russian: only that passes there." in screen.text
     assert (screen.fields["letter"], screen.fields["text"]) == (sent.id, "")
@@ -375,7 +413,7 @@ async def test_lost_letter_that_somebody_has_leaves_what_was_typed(
     assert answer.status == 409
     assert answer.screen.wrong == ["This letter is not yours any more: the time was over. Nothing was done with it."]
     assert (answer.screen.fields["letter"], answer.screen.fields["text"]) == (other.id, "")
-    assert "What you typed for the letter that is gone typed too" in answer.screen.text
+    assert "What you typed for the letter that is not yours any more typed too" in answer.screen.text
     assert await house.state(sent) == "translating"
 
 

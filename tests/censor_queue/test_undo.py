@@ -41,22 +41,6 @@ from tests.conftest import SmtpCatcher
 from tests.store.rows import add_row
 from tests.workplaces import ADDRESS, ENGLISH, House, Sent, both_engines, send_all
 
-
-@pytest.fixture
-def review(house: House) -> Review:
-    return review_of(house)
-
-
-@pytest.fixture
-def anna(house: House) -> str:
-    return house.volunteers["anna"]
-
-
-@pytest.fixture
-def boris(house: House) -> str:
-    return house.volunteers["boris"]
-
-
 Step = Callable[[Review, str, str], Awaitable[None]]
 HEJ = translations.Draft("Hello", translations.mark(""))
 STEPS: dict[str, tuple[str, Step]] = {
@@ -210,6 +194,20 @@ async def test_undone_letter_comes_before_what_is_on_the_screen(house: House, re
     await decisions.approve(review, first.id, anna)
     shown = await take(review, anna)
     assert (shown.id, shown.hard_end) == (second.id, ends)
+
+
+@both_engines
+@pytest.mark.parametrize("kind", ["refuse", "changes"])
+async def test_undone_letter_to_somebody_who_left_is_held(house: House, review: Review, anna: str, kind: str) -> None:
+    sent = await house.queued()
+    await take(review, anna)
+    await STEPS[kind][1](review, sent.id, anna)
+    await in_state(house, ENGLISH, PrisonerState.RELEASED)
+    assert await decisions.undo(review, await last(house, sent), anna) == "held"
+    row = await house.row(letters, id=sent.id)
+    assert (row.state, row.reason, row.lease_owner, await next_id(review, anna)) == ("held", None, None, None)
+    await in_state(house, ENGLISH, PrisonerState.ACTIVE)
+    assert await next_id(review, anna) == sent.id
 
 
 @both_engines

@@ -239,3 +239,11 @@ async def test_letter_of_a_blocked_sender_is_refused_with_its_reason(house: Hous
     again = await house.queued(phrase=first.phrase)
     assert await claims.claim_next(house.review, house.volunteers["boris"]) is None
     assert f"The reason: {REVIEW_REASONS[ReviewReason.BLOCKED]}" in (await get(desk, again.inbox)).screen.text
+
+
+async def test_reason_of_a_letter_refused_before_decisions_were_kept(house: House, desk: Client) -> None:
+    sent = await house.queued()
+    reason, refused = ReviewReason.CASE_DETAILS, LetterState.REFUSED
+    async with house.store.database.writing() as connection:
+        await move(connection, Record.LETTER, sent.id, refused, by=house.anna, at=house.clock(), reason=reason)
+    assert REVIEW_REASONS[reason] in (await get(desk, sent.inbox)).screen.text

@@ -14,7 +14,9 @@ class FakeScreening:
 
     words: tuple[str, ...] = ()
     rules: FacilityRules = field(
-        default_factory=lambda: FacilityRules(takes=(), second_reader=False, print_original=False, photos=3)
+        default_factory=lambda: FacilityRules(
+            takes=(), second_reader=False, print_original=False, photos=3, characters=12000
+        )
     )
     drafts: list[Draft] = field(default_factory=list)
     """What was looked at."""

@@ -19,7 +19,7 @@ from censor_queue.review import Review
 from relay.app import opened
 from relay.desk import steps as desk_steps
 from relay.domain.letters import Wants
-from relay.domain.lives import MailState, Record
+from relay.domain.lives import LetterState, MailState, Record
 from relay.domain.reasons import REVIEW_REASONS, ReviewReason
 from relay.locale import catalogue
 from relay.mail import outbox
@@ -28,6 +28,7 @@ from relay.sealing import Context
 from relay.store import leases, tables
 from relay.store.letters import letter_context
 from relay.store.sealed import open_part, shred
+from relay.store.transitions import move
 from relay.worker import office_jobs
 from tests.conftest import CaughtMail, MailServer, SmtpCatcher
 from tests.workplaces import ADDRESS, ENGLISH, RUSSIAN, WORKER_NAME, Client, House, both_engines, get, post, send_all
@@ -226,6 +227,15 @@ async def test_mail_about_a_decision_waits_until_it_has_settled(
     reason = _("The reason: {reason}").format(reason=_(REVIEW_REASONS[ReviewReason.CASE_DETAILS]))
     note = _("The volunteer writes: {note}").format(note=NOTE)
     assert f"\n\n{reason}\n\n{note}\n\n" in text_of(mail)
+
+
+async def test_mail_about_a_letter_refused_before_decisions_were_kept(house: House, smtp_catcher: SmtpCatcher) -> None:
+    sent = await house.queued(address=ADDRESS)
+    reason, refused = ReviewReason.CASE_DETAILS, LetterState.REFUSED
+    async with house.store.database.writing() as connection:
+        await move(connection, Record.LETTER, sent.id, refused, by=house.anna, at=house.clock(), reason=reason)
+    await send_all(house.sender(port=smtp_catcher.port))
+    assert f"The reason: {REVIEW_REASONS[reason]}" in text_of(smtp_catcher.mails[-1])
 
 
 @DECISIONS

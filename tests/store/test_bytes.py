@@ -152,13 +152,19 @@ async def test_disk_tells_nothing(
     await desk.confirm(store, token)
     pages = RenderingPool()
     review = Review(store, office, FakeScreening(), pages, (), datetime.timedelta(0))
-    own = closeness.address_tag(office, "@".join(SECRET["volunteer's own address"]))
+    own = closeness.own_address_tag(office, anna.id, "@".join(SECRET["volunteer's own address"]))
     async with store.database.writing() as connection:
         await connection.execute(sa.insert(volunteer_addresses).values(volunteer_id=anna.id, tag=own))
     assert await claims.claim_next(review, anna.id) is not None
-    await translations.save_draft(
-        review, letter_id, anna.id, translations.Draft(words("translation"), translations.mark(""))
-    )
+    await decisions.to_be_translated(review, letter_id, anna.id, "ru")
+    async with store.database.writing() as connection:
+        await volunteers.set_languages(connection, anna.id, ["ru"])
+    assert await claims.claim_translation(review, anna.id) is not None
+    draft = translations.Draft(words("translation"), translations.mark(""))
+    await translations.save_draft(review, letter_id, anna.id, draft)
+    typed = translations.Draft(draft.text, translations.mark(draft.text))
+    await translations.finish(review, letter_id, anna.id, typed, max_pages=12)
+    assert await claims.claim_next(review, anna.id) is not None
     await decisions.cover(review, letter_id, anna.id, [0])
     await decisions.approve(
         review, letter_id, anna.id, without_photos=True, reason=ReviewReason.PHOTO, note=words("note")

@@ -30,6 +30,24 @@ async def test_reader_sees_one_state_while_writer_commits(store: Store) -> None:
         assert (await reader.execute(number)).scalar_one() == 1
 
 
+async def test_writer_is_free_after_a_transaction_was_cancelled(store: Store) -> None:
+    async def write() -> None:
+        async with store.database.writing() as connection:
+            for _ in range(3):
+                await add_row(connection, scans)
+                (await connection.execute(sa.select(scans.c.id))).all()
+
+    for turns in range(0, 200, 2):
+        writing = asyncio.create_task(write())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        writing.cancel()
+        cancelled = await asyncio.gather(writing, return_exceptions=True)
+        async with store.database.writing() as connection:
+            await add_row(connection, scans)
+        del cancelled  # what it left behind lives until here
+
+
 async def test_foreign_keys_kept(store: Store) -> None:
     with pytest.raises(IntegrityError):
         async with store.database.writing() as connection:

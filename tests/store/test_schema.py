@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 
 from relay.store.database import Database
 from relay.store.schema import MIGRATIONS, downgrade, migrate, upgrade
-from relay.store.tables import decisions, letters, metadata, outbox
+from relay.store.tables import batches, decisions, letters, metadata, outbox
 from tests.store.rows import AT, add_row, dump
 
 PROCESSES = 2
@@ -64,7 +64,8 @@ async def test_migrations_down_and_up_with_data(database: Database) -> None:
 
 
 async def test_migrations_keep_what_waits_in_the_review(database: Database) -> None:
-    waiting = {"queued": "queued", "translating": "queued", "second_reading": "queued", "approved": "approved"}
+    waiting = {"queued": "queued", "translating": "queued", "second_reading": "queued", "changes_requested": "queued"}
+    waiting |= {"approved": "approved", "withdrawn": "withdrawn"}
     await migrate(database)
     async with database.writing() as connection:
         ids = {state: await add_row(connection, letters, state=state, due_at=AT + DAY) for state in waiting}
@@ -76,6 +77,26 @@ async def test_migrations_keep_what_waits_in_the_review(database: Database) -> N
         assert {row.due_at for row in rows.values()} == {AT}  # when it was written
         (kept,) = await connection.execute(sa.select(outbox))
         assert (kept.id, kept.state, kept.decision_id) == (mail, "waiting", None)
+
+
+async def test_covered_words_are_not_printed_once_a_migration_is_taken_back(database: Database) -> None:
+    await migrate(database)
+    async with database.writing() as connection:
+        places = {"none": None} | {
+            state: await add_row(connection, batches, state=state) for state in ("open", "rendered")
+        }
+        ids = {
+            place: await add_row(connection, letters, state="approved", treatment=b"sealed", batch_id=batch)
+            for place, batch in places.items()
+        }
+        await connection.run_sync(downgrade, "0001")
+        found = await connection.execute(sa.text("SELECT id, state, batch_id FROM letters"))
+        rows = {row.id: (row.state, row.batch_id) for row in found}
+    assert {place: rows[letter_id] for place, letter_id in ids.items()} == {
+        "none": ("queued", None),
+        "open": ("queued", None),
+        "rendered": ("approved", places["rendered"]),
+    }
 
 
 async def test_migrate_from_processes_that_start_together(database: Database, database_url: str) -> None:

@@ -79,7 +79,7 @@ async def send(request: web.Request) -> web.Response:
     """Show the pages, go back to the form, or send."""
     asked = await _new(request)
     received = _transliterated(await receive(request, asked.known.facility))
-    checked = check(request, received, asked.known.facility)
+    checked = await check(request, received, asked.known.facility)
     form = received.form
     if checked.stops or received.action in {"edit", "remove"}:
         return await _form(request, asked, form, checked)
@@ -108,7 +108,7 @@ async def edit(request: web.Request) -> web.Response:
     body = asked.change.body
     photos = tuple(KeptPhoto(*both) for both in zip(asked.change.photos, body.photos, strict=True))
     form = LetterForm(text=body.text, printed_name=body.printed_name, photos=photos)
-    return await _form(request, asked, form, check(request, Received(form, "", ()), asked.known.facility))
+    return await _form(request, asked, form, await check(request, Received(form, "", ()), asked.known.facility))
 
 
 @ROUTES.post("/{language}/inbox/{secret}/letter/{letter}/edit", name="edit")
@@ -123,7 +123,7 @@ async def change(request: web.Request) -> web.Response:
         raise web.HTTPNotFound from None
     received = _transliterated(await receive(request, known.facility))
     form = received.form.model_copy(update={"address": ""})  # it cannot be changed here
-    checked = check(request, Received(form, received.action, received.complaints), known.facility)
+    checked = await check(request, Received(form, received.action, received.complaints), known.facility)
     if received.action == "send" and not checked.stops:
         try:
             await steps.edit(store, secret, letter_id, form.body, form.jpegs, checked.translate_from)
@@ -177,6 +177,7 @@ def _cyrillic(name: str) -> str:
 async def _form(request: web.Request, asked: Asked, form: LetterForm, checked: Checked) -> web.Response:
     text = normal_text(form.text)
     # What is only good to know about the letter as a whole stands beside its pages.
+    rules = request.config_dict[SCREENING].rules_of(asked.known.facility)
     findings = [each for each in checked.findings if each.severity is not Severity.INFO or each.start < each.end]
     return render(
         request,
@@ -189,8 +190,8 @@ async def _form(request: web.Request, asked: Asked, form: LetterForm, checked: C
         marked=marked(text, spans_of(findings)),
         thumbnails=await asyncio.to_thread(lambda: [_thumbnail(photo.jpeg) for photo in form.photos]),
         new_photos=NEW_PHOTOS,
-        most_photos=request.config_dict[SCREENING].rules_of(asked.known.facility).photos,
-        limit=request.config_dict[SETTINGS].letter.max_characters,
+        most_photos=rules.photos,
+        limit=min(request.config_dict[SETTINGS].letter.max_characters, rules.characters),
     )
 
 

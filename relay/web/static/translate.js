@@ -7,10 +7,14 @@ const form = document.querySelector("form.translation");
 const text = form.elements.namedItem("text");
 const begunWith = form.elements.namedItem("begun_with");
 const status = form.querySelector("[role=status]");
+const times = form.querySelectorAll("time"); // until when the letter is the volunteer's, and can be at most
 let kept = text.value;
 let timer;
 let saving = null;
 let over = false;
+
+const clock = (moment) => new Date(moment).toLocaleTimeString(document.documentElement.lang, { timeStyle: "short" });
+for (const time of times) time.textContent = clock(time.dateTime);
 
 function say(kind, time = "") {
   const sentence = status.dataset[kind].replace("{time}", time);
@@ -37,7 +41,8 @@ async function save() {
     if (answer.ok) {
       kept = sent;
       begunWith.value = said.begun_with;
-      say("saved", new Date().toLocaleTimeString(document.documentElement.lang, { timeStyle: "short" }));
+      times[0].textContent = clock(said.until);
+      say("saved", clock(Date.now()));
     } else {
       over = true; // only the button helps: it sends the text, and nothing is lost
       say(said.why);

@@ -93,8 +93,16 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take the change back: what waits in one of the new states is read again."""
-    op.execute("UPDATE letters SET state = 'queued' WHERE state IN ('translating', 'second_reading')")
+    """Take the change back: what waits in one of the new states is read again.
+
+    So is what is accepted and not printed yet: without its treatment covered words and photos would be printed.
+    """
+    new = "('translating', 'second_reading', 'changes_requested')"
+    op.execute(f"UPDATE letters SET state = 'queued' WHERE state IN {new}")  # noqa: S608 - our own words only
+    op.execute(
+        "UPDATE letters SET state = 'queued', batch_id = NULL WHERE state = 'approved' AND treatment IS NOT NULL AND "
+        "(batch_id IS NULL OR batch_id IN (SELECT id FROM batches WHERE state = 'open'))"
+    )
     with op.batch_alter_table("outbox") as outbox:
         outbox.drop_index("ix_outbox_decision_id")
         outbox.drop_constraint(op.f("fk_outbox_decision_id"), type_="foreignkey")
