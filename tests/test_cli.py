@@ -345,9 +345,20 @@ def test_key_that_is_not_there(relay: Relay, tmp_path: Path) -> None:
 def test_doctor(relay: Relay) -> None:
     done = relay("doctor")
     said = dict(line.split(": ", 1) for line in done.out.splitlines())
-    checks = ["tesseract", "fonts", "sandbox", "key of the office", "key of the desk", "installation"]
+    checks = ["tesseract", "fonts", "sandbox", "key of the office", "key of the desk", "profiles", "installation"]
     assert list(said) == checks
     assert (done.code, {said[check] for check in checks if check != "sandbox"}) == (0, {"good"})
+
+
+def test_doctor_names_facilities_of_profiles_that_the_directory_lacks(relay: Relay) -> None:
+    (relay.folder / "profiles").mkdir()
+    strict = relay.folder / "profiles" / "strict.toml"
+    strict.write_text('extends = "russia"\ntitle = "Strict"\nfacilities = ["sizo-0"]\n', "utf-8")
+    done = relay("doctor")
+    assert (done.code, "profile strict: the directory has no facility sizo-0" in done.out.splitlines()) == (0, True)
+    strict.write_text("extends = 1\n", "utf-8")
+    done = relay("doctor")
+    assert (done.code, "strict.toml" in done.out) == (Exit.CONFIG, True)
 
 
 def test_doctor_on_a_host_with_the_desk_alone(relay: Relay) -> None:

@@ -14,6 +14,7 @@ from relay.app import Relay, opened
 from relay.cli.exits import Exit
 from relay.cli.installed import with_relay
 from relay.cli.speaking import say
+from relay.store import directory
 from scanner.intake import sandbox_available
 from scanner.tesseract import MissingToolError, probe
 
@@ -52,7 +53,7 @@ def doctor() -> None:
             "Where the machine allows it: apt-get install bubblewrap"
         )
     try:
-        with_relay(_doctor_keys)
+        with_relay(_doctor_installation)
         say("installation: good")
     except config.ConfigError as error:
         say(f"installation: {error}")
@@ -61,7 +62,12 @@ def doctor() -> None:
         sys.exit(Exit.TOOL_MISSING)
 
 
-async def _doctor_keys(relay_: Relay) -> None:
+async def _doctor_installation(relay_: Relay) -> None:
+    _doctor_keys(relay_)
+    await _doctor_profiles(relay_)
+
+
+def _doctor_keys(relay_: Relay) -> None:
     """Check the pairs of keys that are here: a host with the desk alone has no key of the office."""
     for name in installing.KEYS:
         if (relay_.installation.keys / f"{name}.key").exists():
@@ -69,3 +75,14 @@ async def _doctor_keys(relay_: Relay) -> None:
             say(f"key of the {name}: good")
         else:
             say(f"key of the {name}: not on this host")
+
+
+async def _doctor_profiles(relay_: Relay) -> None:
+    """Check the profiles of the review, and that the facilities are there that they name."""
+    profiles = relay_.screener.profiles
+    async with relay_.store.database.reading() as connection:
+        known = {facility.slug for facility in await directory.all_facilities(connection)}
+    for profile in profiles:
+        if unknown := [slug for slug in profile.facilities if slug not in known]:
+            say(f"profile {profile.name}: the directory has no facility {', '.join(unknown)}")
+    say("profiles: good")

@@ -133,7 +133,7 @@ async def test_queue_is_read_by_deadline(house: House, office_client: Client) ->
         read.append(shown(await opened(office_client)))
         await decided(office_client, "approve")
     assert read == [one.id for one in sent]
-    assert (await opened(office_client)).text.startswith(f"Review {THANKS} You decided about 3 letters.")
+    assert (await opened(office_client)).text.startswith(f"Review {THANKS} You decided 3 letters.")
     assert {await house.state(one) for one in sent} == {"approved"}
 
 
