@@ -7,6 +7,7 @@ ends by itself; the one on the screen is renewed while it is used, up to a hard 
 from __future__ import annotations
 
 import datetime
+import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -71,6 +72,12 @@ class LetterToReview:
     def comes_first(self) -> bool:
         """Whether its sender has changed it: then it waits before all others, and its deadline says nothing."""
         return self.due_at < self.written_at
+
+    @property
+    def version(self) -> str:
+        """What a decision is about: another text, photo or treatment is another version."""
+        seen = (self.text, self.printed_name, self.photos, self.treatment)
+        return hashlib.sha256(repr(seen).encode()).hexdigest()
 
     @property
     def body(self) -> LetterBody:

@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from relay.domain.letters import LetterBody
 from relay.domain.reasons import ReviewReason
 from relay.sealing import PrivateKey
-from relay.store.database import alone
 from relay.store.tables import acquaintances, blocks, conversations, decisions, letters, volunteer_addresses, volunteers
 
 
@@ -89,11 +88,8 @@ async def block(
     connection: AsyncConnection, office: PrivateKey, body: LetterBody, conversation_id: str, decision_id: str
 ) -> None:
     """Block the sender of a letter, with the decision about that letter."""
-    await alone(connection, "blocks")
     tags = await sender_tags(connection, office, body, conversation_id)
-    known = set(await connection.scalars(sa.select(blocks.c.tag).where(blocks.c.tag.in_(tags))))
-    if new := [{"tag": tag, "decision_id": decision_id} for tag in tags if tag not in known]:
-        await connection.execute(sa.insert(blocks), new)
+    await connection.execute(sa.insert(blocks), [{"tag": tag, "decision_id": decision_id} for tag in tags])
 
 
 async def unblock(connection: AsyncConnection, decision_id: str) -> None:

@@ -282,8 +282,10 @@ class _WordList:
 
 def _follow(pieces: tuple[_Piece, ...], index: int, letter: _Letter) -> bool:
     """Whether the pieces stand directly behind the word of this index, in the same sentence."""
+    if index + len(pieces) >= len(letter.words) or not pieces[0].fits(letter.words[index + 1]):
+        return False  # as nearly always, and there are a thousand in a letter
     words = letter.words[index + 1 : index + 1 + len(pieces)]
-    if len(words) < len(pieces) or not all(piece.fits(word) for piece, word in zip(pieces, words, strict=True)):
+    if not all(piece.fits(word) for piece, word in zip(pieces, words, strict=True)):
         return False
     ends = range(index, index + len(pieces))
     gaps = (letter.text[letter.places[at][1] : letter.places[at + 1][0]] for at in ends)

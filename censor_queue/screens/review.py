@@ -50,6 +50,7 @@ _REASON_MISSING: Final = _("Please choose the reason. The sender is told it.")
 _BLOCK_FOR_ABUSE: Final = _(
     "A sender is blocked only for threats, insults or spam. Choose such a reason, or do not block."
 )
+_CHANGED: Final = _("The letter has changed since you opened it. Nothing was decided: please read it again.")
 _LANGUAGE_MISSING: Final = _("Please choose the language of the letter.")
 
 
@@ -146,11 +147,13 @@ async def decide(request: web.Request) -> web.Response:
     if decision not in _DECISIONS:
         raise web.HTTPNotFound
     try:
+        held = await claims.held(review, letter, volunteer)
+        if data.get("version", held.version) != held.version:
+            return await _show(request, 409, words(request)(_CHANGED), typed, held)
         try:
             await _DECISIONS[decision](review, letter, volunteer, typed)
         except IncompleteError as error:
             # What was typed belongs to this letter: it must not stand under the next one.
-            held = await claims.held(review, letter, volunteer)
             return await _show(request, 422, words(request)(str(error)), typed, held)
     except LeaseLostError:
         return await lost(request, letter, typed)

@@ -14,7 +14,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.directory import Entry, Facility, Prisoner, PrisonerState
 from relay.domain.languages import LANGUAGE_NAMES
-from relay.domain.lives import Actor, BatchState, LetterState, MailState, PageState, ReplyState, ScanState, Who
+from relay.domain.lives import (
+    REVIEWED,
+    Actor,
+    BatchState,
+    LetterState,
+    MailState,
+    PageState,
+    ReplyState,
+    ScanState,
+    Who,
+)
 from relay.mail.outbox import given_up, try_again
 from relay.store import directory, volunteers
 from relay.store.letters import settled
@@ -47,6 +57,12 @@ _QUEUES: Final = (
     ("review", _("letters to be read"), letters, (letters.c.state == LetterState.QUEUED,)),
     ("review", _("letters to be read a second time"), letters, (letters.c.state == LetterState.SECOND_READING,)),
     ("translate", _("letters to be translated"), letters, (letters.c.state == LetterState.TRANSLATING,)),
+    (
+        "home",
+        _("letters that could not be opened"),
+        letters,
+        (letters.c.state.in_(REVIEWED), letters.c.last_error.is_not(None)),
+    ),
     ("home", _("letters that their senders change"), letters, (letters.c.state == LetterState.CHANGES_REQUESTED,)),
     (
         "print",

@@ -203,7 +203,7 @@ blocks = Table(
     "blocks",
     metadata,
     Column("tag", HASH, primary_key=True),  # keyed hash of an address or an inbox
-    Column("decision_id", ID, ForeignKey("decisions.id"), nullable=False, index=True),
+    Column("decision_id", ID, ForeignKey("decisions.id"), primary_key=True, index=True),
 )
 
 rule_counts = Table(

@@ -605,6 +605,25 @@ async def test_letter_taken_back_by_its_sender_cannot_be_approved(house: House, 
     assert (answer.status, answer.screen.wrong, await house.state(sent)) == (409, [NOT_YOURS], "withdrawn")
 
 
+async def test_letter_that_changed_in_another_window_is_read_again_before_it_is_decided(
+    house: House, office_client: Client
+) -> None:
+    sent = await house.queued(text="one two three")
+    old = (await opened(office_client)).fields
+    path = f"/en/review/{sent.id}/cover"
+    version = (await get(office_client, path)).screen.fields["version"]
+    assert (await post(office_client, path, {"version": version, "w1": "on"})).status == 303
+    answer = await post(office_client, "/en/review", old | {"decision": "skip", "note": "typed"})
+    assert (answer.status, answer.screen.wrong, await house.state(sent)) == (
+        409,
+        ["The letter has changed since you opened it. Nothing was decided: please read it again."],
+        "queued",
+    )
+    again = answer.screen.fields | {"decision": "approve", "panel": "part", "reason": "case_details"}
+    assert (await post(office_client, "/en/review", again)).status == 303
+    assert await house.state(sent) == "approved"
+
+
 async def test_unconfirmed_letter_is_not_read(house: House, office_client: Client) -> None:
     sent = await house.submit(address=ADDRESS)
     assert shown(await opened(office_client)) is None

@@ -161,7 +161,7 @@ async def test_letters_are_held_while_the_prisoner_cannot_be_written_to(house: H
 
 async def test_what_waits_is_counted_with_its_age(house: House, office_client: Client) -> None:
     empty = (await get(office_client, "/en/")).screen
-    assert empty.text.count("nothing waits") == 12
+    assert empty.text.count("nothing waits") == 13
     await house.queued()
     house.clock.advance(hours=3)
     await house.queued(address="mary@sender.example")

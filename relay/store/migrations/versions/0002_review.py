@@ -63,7 +63,7 @@ def upgrade() -> None:
         sa.Column("tag", sa.String(length=64), nullable=False),
         sa.Column("decision_id", ID, nullable=False),
         sa.ForeignKeyConstraint(["decision_id"], ["decisions.id"], name=op.f("fk_blocks_decision_id")),
-        sa.PrimaryKeyConstraint("tag", name=op.f("pk_blocks")),
+        sa.PrimaryKeyConstraint("tag", "decision_id", name=op.f("pk_blocks")),
     )
     op.create_index("ix_blocks_decision_id", "blocks", ["decision_id"])
     op.create_table(
