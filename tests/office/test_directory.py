@@ -168,7 +168,7 @@ async def test_what_waits_is_counted_with_its_age(house: House, office_client: C
     text = (await get(office_client, "/en/")).screen.text
     assert "2 letters to be read the oldest for 3 hours" in text
     assert "1 mails not sent yet the oldest for 0 seconds" in text
-    assert text.count("nothing waits") == 10
+    assert text.count("nothing waits") == 11
 
 
 async def test_letters_with_the_review_are_counted_by_where_they_are(house: House, office_client: Client) -> None:
