@@ -16,7 +16,7 @@ from reportlab.lib.units import inch, mm
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
-from print.fonts import BOLD, MONO, SANS, SERIF, as_printed
+from print.fonts import BOLD, MONO, SANS, SERIF, as_printed, unprintable
 from relay.domain.letter_pages import LetterToPrint
 from relay.domain.reply_code import grouped
 from relay.domain.sheet import PAGE, Rect
@@ -75,6 +75,14 @@ def pages_of(text: str) -> list[list[str]]:
             if line or pages[-1]:
                 pages[-1].append(line)
     return pages
+
+
+def page_count_of(text: str) -> int:
+    """How many pages a text takes, with a block in the place of each character that cannot be printed."""
+    printed = as_printed(text)
+    for character in {each.character for each in unprintable(printed)}:
+        printed = printed.replace(character, "\N{FULL BLOCK}")
+    return len(pages_of(printed))
 
 
 def page_count(letter: LetterToPrint) -> int:

@@ -26,7 +26,7 @@ from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
 
 from print import fonts
-from print.letter_pages import draw_letter, page_count, pages_of
+from print.letter_pages import draw_letter, page_count, page_count_of
 from print.reply_sheet import draw_reply_sheets
 from relay.domain.letter_pages import LetterToPrint, Unprintable
 from relay.domain.sheet import PAGE
@@ -81,7 +81,7 @@ class RenderingPool:
 
     def page_count(self, text: str) -> int:
         """How many letter pages the text fills, without photos and reply sheets."""
-        return len(pages_of(text))
+        return page_count_of(text)
 
     async def preview(self, letter: LetterToPrint) -> list[bytes]:
         """The pages of the letter and its reply sheets as PNG pictures. Raises as the function `preview` does."""

@@ -10,8 +10,7 @@ import click
 
 from censor_queue.profiles import Profiles, load_profiles
 from censor_queue.screening import Screener
-from print.fonts import as_printed, unprintable
-from print.letter_pages import pages_of
+from print.letter_pages import page_count_of
 from relay import config
 from relay.cli.exits import Exit
 from relay.cli.speaking import complain, say, say_json
@@ -38,7 +37,7 @@ def review_screen(file: Path, profile: str, lang: str, *, as_json: bool) -> None
     profiles = _profiles()
     chosen = profiles.named(profile)
     text = _text(file)
-    found = Screener(profiles).screened(Draft(text, _page_count(text)), chosen, lang)
+    found = Screener(profiles).screened(Draft(text, page_count_of(text)), chosen, lang)
     if as_json:
         say_json(
             [
@@ -96,14 +95,6 @@ def _text(file: Path) -> str:
 
 def _called(file: Path) -> str:
     return "the standard input" if str(file) == "-" else str(file)
-
-
-def _page_count(text: str) -> int:
-    """How many pages the text fills, with a block for each character that cannot be printed."""
-    printed = as_printed(text)
-    for character in {each.character for each in unprintable(printed)}:
-        printed = printed.replace(character, "\N{FULL BLOCK}")
-    return len(pages_of(printed))
 
 
 def _shown(finding: Finding, text: str) -> str:

@@ -17,7 +17,7 @@ class LetterPages(Protocol):
         """The characters of the text that cannot be printed, in their order."""
 
     def page_count(self, text: str) -> int:
-        """How many letter pages the text fills, without photos and reply sheets."""
+        """How many letter pages the text fills, without photos and reply sheets; also of one that cannot be printed."""
 
     async def preview(self, letter: LetterToPrint) -> list[bytes]:
         """The pages of the letter and its reply sheets as PNG pictures."""

@@ -228,14 +228,14 @@ async def test_keys_of_the_browser_are_left_alone(desk: Desk, key: str) -> None:
 async def test_keys_are_turned_off_for_good(desk: Desk) -> None:
     page = desk.page
     await page.keyboard.press("?")
-    await page.get_by_label("Keys are on").uncheck()
+    await page.get_by_label("Use these keys").uncheck()
     await page.get_by_role("button", name="Close").click()
     await page.reload()
     await page.keyboard.press("a")
     await page.keyboard.press("c")
     assert (await desk.state(), await page.evaluate(OPEN)) == ("queued", [])
     await page.keyboard.press("?")
-    assert not await page.get_by_label("Keys are on").is_checked()
+    assert not await page.get_by_label("Use these keys").is_checked()
 
 
 async def test_keys_work_on_a_cyrillic_keyboard(desk: Desk) -> None:

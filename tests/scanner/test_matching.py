@@ -40,7 +40,7 @@ def unmatched(doubt: PageDoubt) -> Placing:
 
 
 @pytest.mark.parametrize("method", list(Method))
-@pytest.mark.parametrize("state", list(SENT))
+@pytest.mark.parametrize("state", sorted(SENT))
 def test_sure_code_of_a_letter_that_was_sent_places_the_page(method: Method, state: LetterState) -> None:
     codes = PageCodes((read(method=method),))
     assert placing(codes, [Ordered("letter", state, 2, rendered=True)], seen=False) == PLACED
