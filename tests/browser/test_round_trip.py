@@ -69,6 +69,7 @@ async def wait_for(page: Page, what: Locator) -> None:
 
 async def pictures(page: Page) -> list[bool]:
     """Of each picture on the screen, whether it is there."""
+    await page.wait_for_load_state("load")
     loaded = "pictures => pictures.map(picture => picture.complete && picture.naturalWidth > 100)"
     shown: list[bool] = await page.locator("img").evaluate_all(loaded)
     return shown
