@@ -29,7 +29,7 @@ from relay.store import directory, leases
 from relay.store.database import alone, new_id
 from relay.store.directory import Known
 from relay.store.leases import LeaseLostError
-from relay.store.letters import code_of, letter_context, read_body
+from relay.store.letters import code_of, letter_context, open_treatment, read_body
 from relay.store.sealed import load_key
 from relay.store.tables import acquaintances, decisions, letters, volunteer_languages
 from relay.store.transitions import move
@@ -216,7 +216,7 @@ async def _open(connection: AsyncConnection, review: Review, row: sa.Row[Any]) -
         text=body.text,
         printed_name=body.printed_name,
         photos=body.photos,
-        treatment=Treatment() if row.treatment is None else Treatment.model_validate_json(key.decrypt(row.treatment)),
+        treatment=open_treatment(row.treatment, key),
         translate_from=row.translate_from,
         language=row.language,
         written_at=row.created_at,

@@ -28,13 +28,15 @@ from relay.sealing import ContentKey, PrivateKey
 from relay.store import leases
 from relay.store.database import new_id
 from relay.store.leases import LeaseLostError
-from relay.store.letters import letter_context, read_body, read_treatment
+from relay.store.letters import letter_context, open_treatment, read_body, read_treatment
 from relay.store.sealed import load_key
 from relay.store.tables import decisions, letters, outbox, prisoners
 from relay.store.transitions import add_mail, move
 
 NOTE_MAX: Final = 2000
 """Characters of a note to the sender."""
+EVENING: Final = datetime.timedelta(hours=12)
+"""What counts as one evening."""
 
 
 class TooLateToUndoError(Exception):
@@ -186,7 +188,7 @@ async def decide(
         if row.lease_ends is None:  # made ready, and never shown: an old window speaks of what it was before
             raise LeaseLostError(letters.name, letter_id)
         key = await load_key(connection, letter_context(letter_id), review.office)
-        if treatment is not None and before != await read_treatment(connection, letter_id, review.office):
+        if treatment is not None and before != open_treatment(row.treatment, key):
             raise LeaseLostError(letters.name, letter_id)
         await connection.execute(
             sa.insert(decisions).values(
@@ -200,7 +202,7 @@ async def decide(
                 reason=reason,
                 note=key.encrypt(note.encode()) if note else None,
                 treatment_before=None if treatment is None else row.treatment or _sealed(key, Treatment()),
-                seconds=_seconds(row.lease_ends, now),
+                seconds=round((now - (row.lease_ends - HARD_END)).total_seconds()),
             )
         )
         if treatment is not None:
@@ -222,10 +224,6 @@ async def decide(
         if block:
             body = await read_body(connection, letter_id, review.office)
             await closeness.block(connection, review.office, body, row.conversation_id, decision_id)
-
-
-def _seconds(lease_ends: datetime.datetime | None, now: datetime.datetime) -> int | None:
-    return None if lease_ends is None else round((now - (lease_ends - HARD_END)).total_seconds())
 
 
 async def undo(review: Review, decision_id: str, volunteer_id: str) -> LetterState:
@@ -279,7 +277,7 @@ async def _can_be_written_to(connection: AsyncConnection, prisoner_id: str) -> b
 async def _treatment_again(connection: AsyncConnection, review: Review, row: sa.Row[*tuple[Any, ...]]) -> bytes:
     """The treatment as it was before a decision, sealed. A finished translation is a draft again: it was typed."""
     key = await load_key(connection, letter_context(row.letter_id), review.office)
-    before = Treatment.model_validate_json(key.decrypt(row.treatment_before))
+    before = open_treatment(row.treatment_before, key)
     translation = (await read_treatment(connection, row.letter_id, review.office)).translation
     if translation is not None and translation != before.translation:
         before = before.model_copy(update={"draft": translation.text})
@@ -388,10 +386,6 @@ async def undoable(connection: AsyncConnection, volunteer_id: str, now: datetime
     for row in rows:
         found.setdefault(row.letter_id, Decided(row.id, row.name, Decision(row.decision), row.at, row.settles_at))
     return list(found.values())
-
-
-EVENING: Final = datetime.timedelta(hours=12)
-"""What counts as one evening."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.desk.marks import Piece, marked
 from relay.desk.steps import NotToBeChangedError, to_be_changed
-from relay.domain.letters import LetterBody, Span, Transcript, Treatment, whole_text
+from relay.domain.letters import LetterBody, Span, Transcript, whole_text
 from relay.domain.lives import SENTENCES, WITHDRAWABLE, BatchState, LetterState, Record, ReplyState
 from relay.domain.photos import photo_part
 from relay.domain.reasons import REVIEW_REASONS, ReviewReason
@@ -19,7 +19,7 @@ from relay.domain.review import UNDONE
 from relay.sealing import ContentKey, Context, InboxSecret, SealBrokenError
 from relay.store import directory
 from relay.store.directory import Known
-from relay.store.letters import letter_context, read_body, read_photos
+from relay.store.letters import letter_context, open_treatment, read_body, read_photos
 from relay.store.sealed import Store, load_key, open_part
 from relay.store.tables import (
     batches,
@@ -199,7 +199,7 @@ def _sentence(step: sa.Row[*tuple[Any, ...]]) -> str:
 def _content(row: sa.Row[*tuple[Any, ...]], key: ContentKey, state: LetterState) -> Content:
     """What can be shown of a letter: what the review is still at work on is nobody else's business."""
     body = LetterBody.model_validate_json(key.decrypt(row.body))
-    treatment = Treatment.model_validate_json(key.decrypt(row.treatment)) if row.treatment else Treatment()
+    treatment = open_treatment(row.treatment, key)
     if state is LetterState.TRANSLATING:
         treatment = treatment.model_copy(update={"translation": None})
     covered = treatment.covered if state in ACCEPTED else ()

@@ -13,7 +13,7 @@ from relay.domain.letters import LetterBody, Treatment, printed_text
 from relay.domain.lives import BatchState, LetterState, Record
 from relay.domain.photos import photo_part
 from relay.domain.reply_code import ReplyCode
-from relay.sealing import Context, InboxSecret, PrivateKey
+from relay.sealing import ContentKey, Context, InboxSecret, PrivateKey
 from relay.store.directory import Known
 from relay.store.sealed import Store, load_key, open_part
 from relay.store.tables import batches, conversations, inboxes, letters, prisoners, reply_order_letters, reply_orders
@@ -104,8 +104,12 @@ async def read_treatment(connection: AsyncConnection, letter_id: str, key: Priva
     sealed = (await connection.execute(sa.select(letters.c.treatment).where(letters.c.id == letter_id))).scalar_one()
     if sealed is None:
         return Treatment()
-    content_key = await load_key(connection, letter_context(letter_id), key)
-    return Treatment.model_validate_json(content_key.decrypt(sealed))
+    return open_treatment(sealed, await load_key(connection, letter_context(letter_id), key))
+
+
+def open_treatment(sealed: bytes | None, content_key: ContentKey) -> Treatment:
+    """What the review did to a letter, from its column; nothing where that is empty. Raises SealBrokenError."""
+    return Treatment() if sealed is None else Treatment.model_validate_json(content_key.decrypt(sealed))
 
 
 async def read_photos(store: Store, letter_id: str, body: LetterBody, key: PrivateKey) -> tuple[bytes, ...]:
