@@ -8,7 +8,7 @@ from aiohttp import web
 
 from censor_queue import translations
 from censor_queue.closeness import own_address_tag
-from censor_queue.decisions import my_evening
+from censor_queue.evening import my_evening
 from censor_queue.review import REVIEW
 from censor_queue.spoken import spoken_languages
 from relay.domain.letters import AddressRefusedError, normal_address

@@ -16,6 +16,7 @@ from censor_queue import claims, decisions
 from censor_queue.ahead import AHEAD
 from censor_queue.claims import LetterToReview
 from censor_queue.decisions import ReasonMissingError, TooLateToUndoError
+from censor_queue.evening import my_evening, undoable
 from censor_queue.marking import pieces, still_open
 from censor_queue.review import REVIEW, Review
 from censor_queue.spoken import spoken_languages
@@ -222,7 +223,7 @@ async def evening(request: web.Request) -> web.Response:
             await decisions.release(review, [data.get("decided", "")], volunteer)
         case "release_all":
             async with review.store.database.reading() as connection:
-                mine = await decisions.undoable(connection, volunteer, review.store.database.clock())
+                mine = await undoable(connection, volunteer, review.store.database.clock())
             await decisions.release(review, [one.id for one in mine], volunteer)
         case "take_back_skipped":
             await claims.take_back_skipped(review, volunteer)
@@ -286,8 +287,8 @@ async def _show(
         context = {
             "waiting": await claims.waiting(connection, READING, now),
             "counted": claims.COUNTED,
-            "evening": await decisions.my_evening(connection, volunteer, now),
-            "undoable": (await decisions.undoable(connection, volunteer, now))[:UNDO_SHOWN],
+            "evening": await my_evening(connection, volunteer, now),
+            "undoable": (await undoable(connection, volunteer, now))[:UNDO_SHOWN],
             "skipped": 0 if letter else await claims.skipped(connection, volunteer),
         }
     context |= {

@@ -10,7 +10,8 @@ from babel.dates import format_time
 
 from censor_queue import claims, decisions, translations
 from censor_queue.claims import LetterToReview
-from censor_queue.decisions import Decided, TooLateToUndoError
+from censor_queue.decisions import TooLateToUndoError
+from censor_queue.evening import Decided, undoable
 from censor_queue.review import REVIEW
 from censor_queue.spoken import spoken_languages
 from censor_queue.translations import CannotPrintError, Draft, DraftChangedError, draft_of, mark
@@ -148,7 +149,7 @@ async def _screen(
         mine = await volunteers.languages_of(connection, volunteer)
         waiting = await translations.waiting_languages(connection)
         skipped = await claims.skipped(connection, volunteer, [LetterState.TRANSLATING])
-        mistakes = await decisions.undoable(connection, volunteer, now)
+        mistakes = await undoable(connection, volunteer, now)
     names = spoken_languages(language)
     stored = draft_of(letter.treatment) if letter else ""
     takes = review.screening.rules_of(letter.known.facility).takes if letter else ()
@@ -183,6 +184,6 @@ def _direction(code: str | None) -> str:
         return "auto"
 
 
-def _last(undoable: list[Decided]) -> Decided | None:
+def _last(mistakes: list[Decided]) -> Decided | None:
     """The newest translation that can be taken back."""
-    return next((one for one in undoable if one.decision is Decision.TRANSLATED), None)
+    return next((one for one in mistakes if one.decision is Decision.TRANSLATED), None)

@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from censor_queue import claims, decisions, translations
+from censor_queue import claims, decisions, evening, translations
 from censor_queue.decisions import NOTE_MAX, ReasonMissingError
 from censor_queue.review import Review
 from print import steps as printing
@@ -420,7 +420,7 @@ async def test_letter_that_is_held_after_its_approval_is_decided_anew(
     await take(review, boris)
     await decisions.approve(review, sent.id, boris)
     async with house.store.database.reading() as connection:
-        assert await decisions.undoable(connection, anna, house.clock()) == []
+        assert await evening.undoable(connection, anna, house.clock()) == []
     await decisions.release(review, [first.id], anna)
     house.clock.now += UNDO - SECOND
     await send_all(house.sender(port=smtp_catcher.port))

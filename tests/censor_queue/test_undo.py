@@ -11,9 +11,10 @@ from functools import partial
 import pytest
 import sqlalchemy as sa
 
-from censor_queue import claims, decisions, translations
+from censor_queue import claims, decisions, evening, translations
 from censor_queue.claims import HARD_END, LEASE
-from censor_queue.decisions import Decided, TooLateToUndoError
+from censor_queue.decisions import TooLateToUndoError
+from censor_queue.evening import Decided
 from censor_queue.review import Review
 from print import steps as printing
 from relay.desk import steps as desk_steps
@@ -308,7 +309,7 @@ async def test_letter_that_somebody_else_reads_or_decided_does_not_come_back(
         await decisions.undo(review, decision, anna)
     house.clock.now += LEASE + SECOND
     async with house.store.database.reading() as connection:
-        assert [one.id for one in await decisions.undoable(connection, anna, house.clock())] == [decision]
+        assert [one.id for one in await evening.undoable(connection, anna, house.clock())] == [decision]
     assert await claim(review, vera) is not None
     await decisions.refuse(review, sent.id, vera, ReviewReason.SPAM)
     with pytest.raises(TooLateToUndoError):
@@ -361,7 +362,7 @@ async def test_mail_that_is_being_sent_makes_it_too_late(house: House, review: R
 async def test_decisions_that_can_be_undone_are_listed(house: House, review: Review, anna: str, boris: str) -> None:
     async def listed(volunteer_id: str) -> list[Decided]:
         async with house.store.database.reading() as connection:
-            return await decisions.undoable(connection, volunteer_id, house.clock())
+            return await evening.undoable(connection, volunteer_id, house.clock())
 
     name = ENGLISH.prisoner.name
     made: list[Decided] = []
@@ -394,14 +395,14 @@ async def test_evening_counts_what_was_decided_and_how_long_it_took(
     house.clock.advance(seconds=1)
     await claims.skip(review, (await take(review, boris)).id, boris)
     async with house.store.database.reading() as connection:
-        found = [await decisions.my_evening(connection, who, house.clock()) for who in (anna, boris)]
-    assert found == [decisions.Evening(3, 65), decisions.Evening(0, 0)]
+        found = [await evening.my_evening(connection, who, house.clock()) for who in (anna, boris)]
+    assert found == [evening.Evening(3, 65), evening.Evening(0, 0)]
     second = await house.row(tables.decisions, decision="second")
     await decisions.undo(review, second.id, anna)
     async with house.store.database.reading() as connection:
-        assert await decisions.my_evening(connection, anna, house.clock()) == decisions.Evening(2, 60)
-        house.clock.now += decisions.EVENING
-        assert await decisions.my_evening(connection, anna, house.clock()) == decisions.Evening(0, 0)
+        assert await evening.my_evening(connection, anna, house.clock()) == evening.Evening(2, 60)
+        house.clock.now += evening.EVENING
+        assert await evening.my_evening(connection, anna, house.clock()) == evening.Evening(0, 0)
 
 
 # --- at the same moment
