@@ -13,7 +13,7 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured figure. A goal is the most that it may be; a figure without one stands beside another."""
+    """One measured figure. A goal is the most that it may be, or the least; one without stands beside another."""
 
     bench: str
     figure: str
@@ -22,11 +22,15 @@ class Figure:
     goal: float | None = None
     peers: Mapping[str, float] = field(default_factory=dict)
     """What other ways came to, measured in the same run."""
+    more_is_better: bool = False
+    """Whether the goal is the least that it has to be."""
 
     @property
     def holds(self) -> bool | None:
         """Whether the goal is reached."""
-        return None if self.goal is None else self.value <= self.goal
+        if self.goal is None:
+            return None
+        return self.value >= self.goal if self.more_is_better else self.value <= self.goal
 
     @property
     def json(self) -> str:
@@ -47,7 +51,7 @@ def report(measure: Callable[[], Sequence[Figure]]) -> None:
         return
     table = Table("figure", "value", "goal", "", "beside it")
     for one in figures:
-        goal = "" if one.goal is None else f"≤ {one.goal:g}"
+        goal = "" if one.goal is None else f"{'≥' if one.more_is_better else '≤'} {one.goal:g}"
         peers = "\n".join(f"{name}: {value:.4g}" for name, value in one.peers.items())
         holds = {True: "holds", False: "MISSED", None: ""}[one.holds]
         table.add_row(one.figure, f"{one.value:.4g} {one.unit}", goal, holds, peers)

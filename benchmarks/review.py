@@ -27,7 +27,7 @@ from censor_queue import claims
 from censor_queue.profiles import load_profiles
 from censor_queue.review import Review
 from censor_queue.screening import Screener
-from print.letter_pages import pages_of
+from print.letter_pages import page_count_of
 from relay.app import Relay
 from relay.config import Installation
 from relay.domain.letters import normal_text
@@ -341,7 +341,7 @@ def letter_of(pages: int, sentences: Sequence[str], chance: random.Random) -> st
     text = ""
     while True:
         more = normal_text(f"{text}\n\n{' '.join(chance.choices(sentences, k=5))}")
-        if len(pages_of(more)) > pages:
+        if page_count_of(more) > pages:
             return text
         text = more
 

@@ -105,8 +105,9 @@ class Ahead:
             photos = await read_photos(review.store, letter.id, letter.body, review.office)
         body = letter.body.model_copy(update={"text": printed_text(letter.body, treatment)})
         written_on = letter.written_at.date()
+        rules = review.screening.rules_of(letter.known.facility).printing
         return await review.pages.preview(
-            printable(letter.known, body, letter.code, written_on, review.return_address, 0, photos)
+            printable(letter.known, body, letter.code, written_on, review.return_address, 0, rules, photos)
         )
 
     def _rendered(self, letter_id: str, task: asyncio.Task[list[bytes]]) -> None:

@@ -20,6 +20,7 @@ from censor_queue.review import Review
 from relay.domain.directory import PrisonerState
 from relay.domain.letters import Treatment, printed_text, whole_text, words_of
 from relay.domain.lives import DECIDED, WORKER, Actor, LetterState, MailKind, MailState, Record, Who
+from relay.domain.printing import sheets_of
 from relay.domain.reasons import ReviewReason
 from relay.domain.review import UNDONE, Decision, Draft, Finding
 from relay.mail.outbox import drop_mail_of, send_mail_of
@@ -81,7 +82,8 @@ async def approve(
     if in_part and why[0] is None:
         raise ReasonMissingError
     treatment = before.model_copy(update={"without_photos": without_photos, "reason": why[0], "note": why[1]})
-    found = await _screened(review, letter, printed_text(letter.body, treatment), treatment)
+    text = printed_text(letter.body, treatment)
+    found = await _screened(review, letter, text, treatment)
     fired = tuple(dict.fromkeys(finding.rule for finding in found))
     silent = tuple(rule for rule in review.screening.rule_ids(letter.known.facility) if rule not in fired)
     treatment = treatment.model_copy(update={"fired": fired, "silent": silent})
@@ -89,6 +91,9 @@ async def approve(
         decision, target = Decision.SECOND, LetterState.SECOND_READING
     else:
         decision, target = Decision.APPROVE_IN_PART if in_part else Decision.APPROVE, LetterState.APPROVED
+    photos = 0 if treatment.without_photos else len(letter.photos)
+    rules = review.screening.rules_of(letter.known.facility).printing
+    pages = review.pages.page_count(text, letter.known.prisoner.layout)
     await decide(
         review,
         letter_id,
@@ -96,6 +101,7 @@ async def approve(
         decision,
         target,
         *why,
+        sheets=sheets_of(pages, photos, letter.sheets, rules),
         treatment=treatment,
         before=before,
         mail=MailKind.PARTLY if decision is Decision.APPROVE_IN_PART else None,

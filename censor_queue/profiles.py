@@ -17,8 +17,10 @@ import regex
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from relay.domain.directory import Facility
+from relay.domain.envelopes import fold_marks
 from relay.domain.languages import Language
 from relay.domain.letters import Photo
+from relay.domain.printing import USUAL_RULES, PrintRules, Weight, sheets_of
 from relay.domain.review import Draft, FacilityRules, Severity
 
 COMMON: Final = "common"
@@ -162,19 +164,9 @@ class Limits(_Part):
     grams: Annotated[float, Field(gt=0)]
 
 
-class Weight(_Part):
-    """What the parts of a letter weigh, in grams."""
-
-    sheet: Annotated[float, Field(gt=0)]
-    photo: Annotated[float, Field(gt=0)]
-    envelope: Annotated[float, Field(ge=0)]
-    classes: Annotated[tuple[float, ...], Field(min_length=1)]
-    """Up to how many grams each class of postage goes."""
-
-    def of(self, draft: Draft) -> float:
-        """What a letter weighs in its envelope, in grams."""
-        sheets = draft.letter_pages + draft.reply_sheets
-        return sheets * self.sheet + len(draft.photos) * self.photo + self.envelope
+def _with_its_window(rules: PrintRules) -> PrintRules:
+    fold_marks(rules.envelope, rules.window)  # raises NoSuchWindowError
+    return rules
 
 
 class Profile(_Part):
@@ -193,14 +185,28 @@ class Profile(_Part):
     second_reader: bool
     print_original: bool
     limits: Limits
+    printing: Annotated[PrintRules, AfterValidator(_with_its_window), Field(alias="print")] = USUAL_RULES
+    """How letters are put on paper there; the table ``[print]``."""
     weight: Weight
     rules: tuple[Rule, ...]
 
     @property
     def facility_rules(self) -> FacilityRules:
         """What the review and the desk need of it beside the rules."""
-        limits = self.limits
-        return FacilityRules(self.takes, self.second_reader, self.print_original, limits.photos, limits.characters)
+        return FacilityRules(
+            takes=self.takes,
+            second_reader=self.second_reader,
+            print_original=self.print_original,
+            photos=self.limits.photos,
+            characters=self.limits.characters,
+            printing=self.printing,
+            weight=self.weight,
+        )
+
+    def grams(self, draft: Draft) -> float:
+        """What a letter weighs in its envelope, with the envelope for the answer."""
+        sheets = sheets_of(draft.letter_pages, len(draft.photos), draft.reply_sheets, self.printing)
+        return self.weight.of(sheets, return_envelope=self.printing.return_envelope is not None)
 
     def rule(self, id_: str) -> Rule:
         """The rule of this id. Raises KeyError."""

@@ -370,7 +370,7 @@ def _places(
     letter: _Letter, rule: Rule, profile: Profile, language: Language, found: list[Finding]
 ) -> Iterator[_Found]:
     """Where a rule finds something, in the order of the text. Raises TimeoutError."""
-    draft, limits, weight = letter.draft, profile.limits, profile.weight
+    draft, limits, weight, grams = letter.draft, profile.limits, profile.weight, profile.grams(letter.draft)
     match rule.kind:
         case "text":
             yield from (_Found(start, end) for start, end in _of_text(letter, rule))
@@ -394,12 +394,11 @@ def _places(
         case "photo_kinds" if draft.photos:
             yield _Found(count=len(draft.photos), limit=limits.photos)
         case "weight_class":
-            grams = weight.of(draft)
             passed = [upto for upto in weight.classes if grams > upto]
             if passed and grams <= limits.grams:
                 yield _Found(count=round(grams), limit=f"{max(passed):g}")
-        case "weight" if weight.of(draft) > limits.grams:
-            yield _Found(count=round(weight.of(draft)), limit=f"{limits.grams:g}")
+        case "weight" if grams > limits.grams:
+            yield _Found(count=round(grams), limit=f"{limits.grams:g}")
         case _:
             pass
 

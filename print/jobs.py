@@ -2,22 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
+import sqlalchemy as sa
+
 from print import steps
-from print.rendering import RenderingPool
-from relay.config import Settings
+from print.mailings import Opened, opened, plan, weighed
+from print.printing import Printing
+from print.rendering import Rendering
+from relay.domain.letter_pages import Mailing, Manifest, ManifestLine
 from relay.domain.lives import BatchState
-from relay.sealing import PrivateKey
-from relay.store.sealed import Store
-from relay.store.tables import batches
+from relay.opened import private_folder
+from relay.store.tables import batches, facilities
 from relay.store.work import work_on_next
 
 
-async def render_next(store: Store, settings: Settings, owner: str, office: PrivateKey, pool: RenderingPool) -> bool:
+async def render_next(printing: Printing, owner: str) -> bool:
     """Render the oldest open batch. False where there is none."""
+    database = printing.store.database
 
     async def render(batch_id: str) -> None:
-        letters = await steps.letters_of(store, batch_id, office, settings.site.return_address)
-        pdf = await pool.render(list(letters.values())) if letters else steps.NO_PAGES
-        await steps.rendered(store, batch_id, list(letters), pdf)
+        await render_batch(printing, batch_id)
 
-    return await work_on_next(store.database, batches, batches.c.state == BatchState.OPEN, owner=owner, do=render)
+    return await work_on_next(database, batches, batches.c.state == BatchState.OPEN, owner=owner, do=render)
+
+
+async def render_batch(printing: Printing, batch_id: str) -> None:
+    """Render an open batch and store its pages. Raises BatchChangedError."""
+    database = printing.store.database
+    async with database.reading() as connection:
+        batch = (
+            await connection.execute(
+                sa.select(batches, facilities.c.name.label("facility"))
+                .join(facilities, facilities.c.id == batches.c.facility_id)
+                .where(batches.c.id == batch_id)
+            )
+        ).one()
+        planned = await plan(connection, batch_id, printing)
+    envelopes: list[Opened] = []
+
+    async def mailings() -> AsyncIterator[Mailing]:
+        for envelope in planned:
+            envelopes.append(await opened(printing, envelope, copy=batch.copy))
+            yield envelopes[-1].mailing
+
+    def manifest(rendering: Rendering) -> Manifest:
+        aside = sum(len(envelope.failed) for envelope in envelopes)
+        aside += sum(len(envelopes[one.mailing].pieces[one.letter]) for one in rendering.set_aside)
+        lines = []
+        for number, done in enumerate(rendering.mailings, start=1):
+            envelope, known = envelopes[done.mailing], planned[done.mailing].known
+            grams, postage = weighed(printing, known, done.sheets)
+            codes = tuple(letter.code for letter in envelope.mailing.letters)
+            lines.append(ManifestLine(number, known.prisoner.name, codes, len(codes), done.sheets, grams, postage))
+        return Manifest(
+            batch=batch_id[:8],
+            facility=batch.facility,
+            language=printing.settings.site.language,
+            made_on=batch.created_at.date(),
+            copy=batch.copy,
+            lines=tuple(lines),
+            set_aside=aside,
+            checkpoint=batch.checkpoint or "",
+        )
+
+    async def progress(letters_done: int) -> None:
+        async with database.writing() as connection:
+            await connection.execute(sa.update(batches).where(batches.c.id == batch_id).values(progress=letters_done))
+
+    with private_folder() as folder:
+        pdf = folder / steps.BATCH_PDF
+        rendering = await printing.pages.render(mailings(), manifest, pdf, progress)
+        await steps.rendered(printing, batch_id, planned, envelopes, rendering, pdf)

@@ -1,143 +1,218 @@
 """A letter on A4 paper: the sender's text, line for line, then the photos, framed by what lets loose pages find each
-other again.
+other again. A group card has the messages of several senders in the place of the text.
 
-Every page names the prisoner, says which page of how many it is and carries the reply code. Letters are printed on one
-side of the paper: in some places only the odd pages are copied and handed on.
+Every page names the prisoner, says which page of how many it is and carries the reply code. The first one shows where
+it is folded and, for an envelope with a window, the address.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from io import BytesIO
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from babel.dates import format_date
-from reportlab.lib.units import inch, mm
-from reportlab.lib.utils import ImageReader
+from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
 
-from print.fonts import BOLD, MONO, SANS, SERIF, as_printed, unprintable
+from print.cards import COLUMN_GAP, ROWS_FREE, column_width, note, pages_of_card
+from print.columns import Row, columns, rows_of_text
+from print.fonts import BOLD, MONO, SANS, as_printed, unprintable
+from print.layouts import (
+    DATE_LINES,
+    FIRST_BASELINE,
+    FOOTER_BASELINE,
+    HEADER_BASELINE,
+    HEADER_RULE,
+    SENDER_LINES,
+    SETTINGS,
+    Setting,
+)
+from print.paragraphs import SetLine
+from print.photos import draw_photos, photo_pages
+from relay.domain.envelopes import address_area, fold_marks, play, seen, sender_line
 from relay.domain.letter_pages import LetterToPrint
+from relay.domain.printing import Layout
 from relay.domain.reply_code import grouped
-from relay.domain.sheet import PAGE, Rect
-from relay.locale import catalogue
+from relay.domain.sheet import PAGE
+from relay.locale import SOURCE, catalogue
 
 # All in mm, unless they say otherwise.
-MARGIN: Final = 25.0
-"""Left and right of the text: room for holes, and less than 85 characters a line."""
-WIDTH: Final = PAGE.width - 2 * MARGIN
-HEADER_BASELINE: Final = 24.0
-HEADER_RULE: Final = 27.5
-FIRST_BASELINE: Final = 38.0
-TEXT_SIZE: Final = 12.0
+RULE_WIDTH: Final = 0.5
 """Points."""
-LEADING: Final = 6.0
-"""From line to line: 17 points, for eyes that tire."""
-LINES: Final = 37
-"""Lines of a page, leaving room below them for the printed name of the sender."""
-DATE_LINES: Final = 2
-"""Lines that the date takes from the first page."""
-SENDER_DISTANCE: Final = 2 * LEADING
-FOOTER_BASELINE: Final = PAGE.height - 20.0
-PHOTO: Final = Rect(MARGIN, FIRST_BASELINE - LEADING, WIDTH, FOOTER_BASELINE - FIRST_BASELINE)
-"""Where a photo may lie, between the frame's lines."""
-PHOTO_DPI: Final = 150
-"""A photo of few pixels is printed no larger than this: larger, it would only be coarser."""
-SMALL: Final = 10.5
-"""Points, of what is not the letter itself."""
-NAME_WIDTH: Final = 115.0
+HEADER_GAP: Final = 6.0
+"""Between what stands in the head."""
+BELOW_WINDOW: Final = 8.0
+"""From the lowest that a window can show to the first baseline below it."""
+ADDRESS_SIZE: Final = 11.0
+"""Points."""
+ADDRESS_LEADING: Final = 1.2
+ASCENT: Final = 0.75
+"""Of capitals with their accents, over the baseline, in em."""
+DESCENT: Final = 0.25
+"""Below the baseline, in em."""
+SENDER_LINE_SIZE: Final = 7.0
+"""Points, of the line over the address."""
+BELOW_SENDER_LINE: Final = 2.0
+"""From that line to the address, where there is room."""
+FOLD_MARK: Final = (5.0, 9.0)
+"""From the left edge: what printers reach, and far from every text."""
 
 _DATE_LOCALES: Final = {"en": "en_GB"}
 """Where the language alone would write the month before the day."""
 
 
-def wrapped(line: str) -> Iterator[str]:
-    """One typed line as printed lines, broken at spaces, or inside a word that is longer than a line."""
-    rest = line
-    while (fitting := SERIF.fitting(rest, TEXT_SIZE, WIDTH * mm)) < len(rest):
-        # The space at which a line ends is not printed, so it may stand just outside.
-        space = rest.rfind(" ", 0, fitting + 1)
-        cut = space if rest[: max(space, 0)].strip() else fitting
-        yield rest[:cut].rstrip()
-        rest = rest[cut:].lstrip(" ")
-    yield rest.rstrip()
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """What the senders' words fill of a page."""
+
+    columns: Sequence[Sequence[Row]]
+    baseline: float
+    """Of the first row, in mm."""
 
 
-def pages_of(text: str) -> list[list[str]]:
-    """The printed lines of a text, page by page; at least one page. No page begins with a blank line."""
-    pages: list[list[str]] = [[]]
-    room = LINES - DATE_LINES
-    for typed in as_printed(text).rstrip().split("\n"):
-        for line in wrapped(typed):
-            if len(pages[-1]) == room:
-                pages.append([])
-                room = LINES
-            if line or pages[-1]:
-                pages[-1].append(line)
-    return pages
+def page_count_of(text: str, *, layout: Layout = Layout.NORMAL) -> int:
+    """How many pages a text takes, with a block in the place of each character that cannot be printed.
 
-
-def page_count_of(text: str) -> int:
-    """How many pages a text takes, with a block in the place of each character that cannot be printed."""
+    Its words are divided as the text itself tells, since the language of its letter is not known.
+    """
     printed = as_printed(text)
     for character in {each.character for each in unprintable(printed)}:
         printed = printed.replace(character, "\N{FULL BLOCK}")
-    return len(pages_of(printed))
+    setting = SETTINGS[layout]
+    room = _room(setting, FIRST_BASELINE + DATE_LINES * setting.leading, SENDER_LINES)
+    return len(columns(rows_of_text(printed, setting, setting.width, SOURCE), room))
 
 
 def page_count(letter: LetterToPrint) -> int:
     """How many pages the letter takes with its photos, without its reply sheets. Raises NoGlyphError."""
-    return len(pages_of(letter.text)) + len(letter.photos)
+    return len(_pages_of(letter)) + len(photo_pages(letter.photos, letter.rules))
 
 
 def draw_letter(canvas: Canvas, letter: LetterToPrint) -> Iterator[None]:
-    """Draw the letter page by page onto the canvas; the caller ends each page. Raises NoGlyphError."""
-    pages = pages_of(letter.text)
-    count = len(pages) + len(letter.photos)
-    for number, lines in enumerate(pages, start=1):
-        _draw_frame(canvas, letter, number, count)
-        baseline = FIRST_BASELINE
+    """Draw the letter page by page onto the canvas; the caller ends each page.
+
+    Raises NoGlyphError, and NoSuchWindowError where the facility's envelope is not made with its window.
+    """
+    setting = SETTINGS[letter.layout]
+    pages, photos = _pages_of(letter), photo_pages(letter.photos, letter.rules)
+    count = len(pages) + len(photos)
+    for number, page in enumerate(pages, start=1):
+        _draw_frame(canvas, letter, setting, number, count)
         if number == 1:
-            SERIF.draw(canvas, _date(letter), PAGE.width - MARGIN, baseline, TEXT_SIZE, right=True)
-            baseline += DATE_LINES * LEADING
-        for line in lines:
-            SERIF.draw(canvas, line, MARGIN, baseline, TEXT_SIZE)
-            baseline += LEADING
-        if number == len(pages):
-            _draw_sender(canvas, letter, baseline - LEADING + SENDER_DISTANCE)
+            _draw_beginning(canvas, letter, setting)
+        end = _draw_page(canvas, page, setting)
+        if number == len(pages) and not letter.greetings:
+            _draw_sender(canvas, letter, setting, end)
         yield
-    for number, photo in enumerate(letter.photos, start=len(pages) + 1):
-        _draw_frame(canvas, letter, number, count)
-        _draw_photo(canvas, photo)
+    for number, some in enumerate(photos, start=len(pages) + 1):
+        _draw_frame(canvas, letter, setting, number, count)
+        draw_photos(canvas, some, letter.rules)
         yield
 
 
-def _draw_frame(canvas: Canvas, letter: LetterToPrint, number: int, count: int) -> None:
+def _pages_of(letter: LetterToPrint) -> list[_Page]:
+    setting = SETTINGS[letter.layout]
+    first = _first_baseline(letter)
+    if letter.greetings:
+        first += max(DATE_LINES, len(_note(letter, setting)) + 1) * setting.leading
+        pages = pages_of_card(letter, setting, _room(setting, first, ROWS_FREE))
+    else:
+        first += DATE_LINES * setting.leading
+        rows = rows_of_text(letter.text, setting, setting.width, letter.sheet_language)
+        pages = [[rows[each]] for each in columns(rows, _room(setting, first, SENDER_LINES))]
+    return [_Page(page, FIRST_BASELINE if place else first) for place, page in enumerate(pages)]
+
+
+def _room(setting: Setting, first_baseline: float, kept_free: int) -> Callable[[int], int]:
+    """How many rows each page has, counted from 0."""
+    first, rest = (setting.rows(baseline) - kept_free for baseline in (first_baseline, FIRST_BASELINE))
+    return lambda page: rest if page else first
+
+
+def _first_baseline(letter: LetterToPrint) -> float:
+    """Of what the first page says below the head, or below the window."""
+    rules = letter.rules
+    if rules.window is None or not letter.address:
+        return FIRST_BASELINE
+    return seen(rules.envelope, rules.window, *play(rules.envelope, rules.window)).bottom + BELOW_WINDOW
+
+
+def _note(letter: LetterToPrint, setting: Setting) -> list[SetLine]:
+    """What a card says about answers; it stands beside the date."""
+    date = setting.typeface.width(_date(letter), setting.size) / mm
+    return note(letter, setting, setting.width - date - HEADER_GAP)
+
+
+def _draw_frame(canvas: Canvas, letter: LetterToPrint, setting: Setting, number: int, count: int) -> None:
     _ = catalogue(letter.sheet_language).gettext
-    right = PAGE.width - MARGIN
+    copy = _("COPY") if letter.copy else ""
+    size, room = setting.small, setting.right
+    for typeface, words in ((SANS, _("page {page} of {pages}").format(page=number, pages=count)), (BOLD, copy)):
+        typeface.draw(canvas, words, room, HEADER_BASELINE, size, right=True)
+        room -= typeface.width(words, size) / mm + HEADER_GAP
     name = as_printed(letter.prisoner_name)
-    BOLD.draw(canvas, name, MARGIN, HEADER_BASELINE, SMALL, width=NAME_WIDTH)
-    place = _("page {page} of {pages}").format(page=number, pages=count)
-    SANS.draw(canvas, place, right, HEADER_BASELINE, SMALL, right=True)
-    canvas.setLineWidth(0.5)
-    canvas.line(MARGIN * mm, (PAGE.height - HEADER_RULE) * mm, right * mm, (PAGE.height - HEADER_RULE) * mm)
-    SANS.draw(canvas, _("Reply code"), MARGIN, FOOTER_BASELINE, SMALL)
-    MONO.draw(canvas, grouped(letter.code), right, FOOTER_BASELINE, SMALL, right=True)
+    BOLD.draw(canvas, name, setting.margin, HEADER_BASELINE, size, width=room - setting.margin)
+    if setting.ruled:
+        _draw_rule(canvas, setting.margin, setting.right, HEADER_RULE)
+    SANS.draw(canvas, _("Reply code"), setting.margin, FOOTER_BASELINE, size)
+    MONO.draw(canvas, grouped(letter.code), setting.right, FOOTER_BASELINE, size, right=True)
 
 
-def _draw_sender(canvas: Canvas, letter: LetterToPrint, baseline: float) -> None:
+def _draw_beginning(canvas: Canvas, letter: LetterToPrint, setting: Setting) -> None:
+    """What only the first page has."""
+    for fold in fold_marks(letter.rules.envelope, letter.rules.window):
+        _draw_rule(canvas, *FOLD_MARK, fold)
+    _draw_address(canvas, letter)
+    baseline = _first_baseline(letter)
+    setting.typeface.draw(canvas, _date(letter), setting.right, baseline, setting.size, right=True)
+    if letter.greetings:
+        for place, line in enumerate(_note(letter, setting)):
+            line.draw(canvas, setting.margin, baseline + place * setting.leading)
+
+
+def _draw_address(canvas: Canvas, letter: LetterToPrint) -> None:
+    """Draw the address where a window shows it, and over it in small print to whom the post brings it back."""
+    rules = letter.rules
+    if rules.window is None or not letter.address:
+        return
+    area, over = (place(rules.envelope, rules.window) for place in (address_area, sender_line))
+    lines = [as_printed(line) for line in letter.address]
+    height = ASCENT + (len(lines) - 1) * ADDRESS_LEADING + DESCENT
+    widest = max(SANS.width(line, 1) for line in lines)
+    size = min(ADDRESS_SIZE, area.height * mm / height, area.width * mm / widest)
+    top = area.y + min(BELOW_SENDER_LINE, area.height - height * size / mm)
+    for place, line in enumerate(lines):
+        SANS.draw(canvas, line, area.x, top + (ASCENT + place * ADDRESS_LEADING) * size / mm, size)
+    sender = as_printed(" · ".join(letter.return_address))
+    SANS.draw(canvas, sender, over.x, over.y + ASCENT * SENDER_LINE_SIZE / mm, SENDER_LINE_SIZE, width=over.width)
+
+
+def _draw_page(canvas: Canvas, page: _Page, setting: Setting) -> float:
+    """Draw the rows of a page and return the last baseline, in mm."""
+    width, end = column_width(setting, len(page.columns)), page.baseline
+    for number, column in enumerate(page.columns):
+        x, baseline = setting.margin + number * (width + COLUMN_GAP), page.baseline
+        for place, row in enumerate(column):
+            baseline = page.baseline + place * setting.leading
+            if row.line is not None:
+                row.line.draw(canvas, x, baseline)
+            elif place + 1 < len(column):
+                _draw_rule(canvas, x, x + width, baseline - DESCENT * setting.size / mm)
+        end = max(end, baseline)
+    return end
+
+
+def _draw_sender(canvas: Canvas, letter: LetterToPrint, setting: Setting, end: float) -> None:
     _ = catalogue(letter.sheet_language).gettext
     sender = _("Letter from {name}").format(name=as_printed(letter.printed_name))
-    SANS.draw(canvas, sender, MARGIN, baseline, SMALL, width=WIDTH)
+    baseline = end + SENDER_LINES * setting.leading
+    SANS.draw(canvas, sender, setting.margin, baseline, setting.small, width=setting.width)
 
 
-def _draw_photo(canvas: Canvas, jpeg: bytes) -> None:
-    """Draw a photo as large as it fits, in the middle under the head of the page; it is never turned."""
-    picture = ImageReader(BytesIO(jpeg))
-    pixels = picture.getSize()
-    scale = min(PHOTO.width * mm / pixels[0], PHOTO.height * mm / pixels[1], inch / PHOTO_DPI)
-    width, height = pixels[0] * scale, pixels[1] * scale
-    canvas.drawImage(picture, (PAGE.width * mm - width) / 2, (PAGE.height - PHOTO.y) * mm - height, width, height)
+def _draw_rule(canvas: Canvas, left: float, right: float, y: float) -> None:
+    canvas.setLineWidth(RULE_WIDTH)
+    canvas.line(left * mm, (PAGE.height - y) * mm, right * mm, (PAGE.height - y) * mm)
 
 
 def _date(letter: LetterToPrint) -> str:

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-import datetime
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from relay.domain.letter_pages import LetterToPrint
+from print.mailings import PRINTED_ONCE, Opened, Planned, letters_in, weighed
+from print.printing import Printing
+from print.queue import ready
+from print.rendering import Rendering
 from relay.domain.lives import WORKER, Actor, BatchState, LetterState, Record, Who
+from relay.domain.reply_code import new_reply_code
 from relay.sealing import ContentKey, Context, PrivateKey
-from relay.store import directory
-from relay.store.letters import settled, to_print
-from relay.store.sealed import Store, name_blob, open_part, save_key
-from relay.store.tables import batches, facilities, letters, prisoners
-from relay.store.transitions import begin, move
+from relay.store import leases
+from relay.store.database import new_id
+from relay.store.sealed import Store, find_blob, load_key, name_blob, save_key
+from relay.store.tables import (
+    batches,
+    checkpoints,
+    enclosures,
+    envelopes,
+    letters,
+    prisoners,
+    reply_order_letters,
+    reply_orders,
+    reprints,
+)
+from relay.store.transitions import begin, move, note
 from relay.store.work import ChangedMeanwhileError
 
 BATCH_PDF = "batch.pdf"
@@ -23,10 +37,17 @@ NO_PAGES = b""
 """The pages of a batch whose letters were all taken back before it was rendered."""
 LETTERS_IN_BATCH = 200
 """Letters of one batch at most: what one person folds in an evening."""
+REPRINTED = "reprinted"
+"""Stands as the reason in the event of a letter that was printed again."""
+SET_ASIDE = "set_aside"
+"""Stands as the reason in the event of a letter that could not be rendered."""
+CHUNK = 1 << 20
+UNPRINTED = (BatchState.OPEN, BatchState.RENDERED)
+"""States of a batch that nobody has put on paper, as far as is known."""
 
 
 class NothingToPrintError(LookupError):
-    """No approved letter waits for this facility."""
+    """No letter waits that could be printed."""
 
 
 class BatchChangedError(ChangedMeanwhileError):
@@ -37,143 +58,233 @@ class NotRenderedError(LookupError):
     """The batch has no pages: none yet, or no letters any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Approved letters of one facility that are in no batch."""
+async def make_batches(store: Store, by: Actor, facility_id: str | None = None) -> list[str]:
+    """Put what waits, for one facility or for all, into new batches, which a worker renders. Returns their ids.
 
-    facility_id: str
-    facility: str
-    letters: int
-    oldest: datetime.datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """A batch as the screens show it."""
-
-    id: str
-    facility: str
-    state: BatchState
-    since: datetime.datetime
-    letters: int
-    problem: str | None
-    """Why the last try to render it failed."""
-    set_aside: bool
+    Raises NothingToPrintError.
+    """
+    made: list[str] = []
+    while (batch_id := await _make_batch(store, by, facility_id)) is not None:
+        made.append(batch_id)
+    if not made:
+        raise NothingToPrintError
+    return made
 
 
-async def waiting(connection: AsyncConnection, now: datetime.datetime) -> list[Waiting]:
-    """What waits to be printed, by facility, the oldest first. What the review can still undo is not in it."""
-    oldest = sa.func.min(letters.c.state_since)
-    rows = await connection.execute(
-        sa.select(facilities.c.id, facilities.c.name, sa.func.count().label("waiting"), oldest.label("oldest"))
-        .join(prisoners, prisoners.c.facility_id == facilities.c.id)
-        .join(letters, letters.c.prisoner_id == prisoners.c.id)
-        .where(letters.c.state == LetterState.APPROVED, letters.c.batch_id.is_(None), settled(now))
-        .group_by(facilities.c.id, facilities.c.name)
-        .order_by(oldest)
-    )
-    return [Waiting(row.id, row.name, row.waiting, row.oldest) for row in rows]
-
-
-async def all_batches(connection: AsyncConnection, limit: int = 50) -> list[Batch]:
-    """The batches, first those with something left to do, each newest first."""
-    count = sa.select(sa.func.count()).where(letters.c.batch_id == batches.c.id).scalar_subquery()
-    rows = await connection.execute(
-        sa.select(batches, facilities.c.name.label("facility"), count.label("letters"))
-        .join(facilities, facilities.c.id == batches.c.facility_id)
-        .order_by(batches.c.state == BatchState.POSTED, batches.c.created_at.desc())
-        .limit(limit)
-    )
-    return [
-        Batch(
-            row.id,
-            row.facility,
-            BatchState(row.state),
-            row.state_since,
-            row.letters,
-            row.last_error,
-            row.set_aside_at is not None,
-        )
-        for row in rows
-    ]
-
-
-async def make_batch(store: Store, facility_id: str, by: Actor) -> str:
-    """Put the approved letters of a facility into a new batch, which a worker renders. Raises NothingToPrintError."""
+async def _make_batch(store: Store, by: Actor, facility_id: str | None) -> str | None:
+    """A batch for the facility, or for the one whose letters wait longest."""
     now = store.database.clock()
+    waiting = sa.select(letters.c.id, prisoners.c.facility_id).join(prisoners, prisoners.c.id == letters.c.prisoner_id)
     async with store.database.writing() as connection:
+        if facility_id is None:
+            first = waiting.where(*ready(now)).order_by(letters.c.state_since, letters.c.id).limit(1)
+            if (oldest := (await connection.execute(first)).one_or_none()) is None:
+                return None
+            facility_id = oldest.facility_id
         chosen = [
             row.id
             for row in await connection.execute(
-                sa.select(letters.c.id)
-                .join(prisoners, prisoners.c.id == letters.c.prisoner_id)
-                .where(
-                    letters.c.state == LetterState.APPROVED,
-                    letters.c.batch_id.is_(None),
-                    settled(now),
-                    prisoners.c.facility_id == facility_id,
-                )
+                waiting.where(*ready(now), prisoners.c.facility_id == facility_id)
                 .order_by(letters.c.created_at, letters.c.id)
                 .limit(LETTERS_IN_BATCH)
                 .with_for_update(of=letters)
             )
         ]
         if not chosen:
-            raise NothingToPrintError
-        batch_id = await begin(
-            connection, Record.BATCH, BatchState.OPEN, by=by, at=now, facility_id=facility_id, created_at=now
-        )
+            return None
+        batch_id = await _begin(connection, store, by, facility_id, copy=False)
         await connection.execute(sa.update(letters).where(letters.c.id.in_(chosen)).values(batch_id=batch_id))
     return batch_id
 
 
-async def letters_of(
-    store: Store, batch_id: str, office: PrivateKey, return_address: tuple[str, ...]
-) -> dict[str, LetterToPrint]:
-    """The opened letters of a batch by id, in the order in which they are printed."""
-    async with store.database.reading() as connection:
-        rows = (
-            await connection.execute(
-                sa.select(letters.c.id, letters.c.prisoner_id)
-                .where(letters.c.batch_id == batch_id)
-                .order_by(letters.c.created_at, letters.c.id)
-            )
-        ).all()
-        known = {row.id: await directory.by_id(connection, row.prisoner_id) for row in rows}
-    return {
-        letter_id: await to_print(store, letter_id, person, office, return_address)
-        for letter_id, person in known.items()
-    }
+async def _begin(connection: AsyncConnection, store: Store, by: Actor, facility_id: str, *, copy: bool) -> str:
+    now = store.database.clock()
+    newest = sa.select(checkpoints.c.head).order_by(checkpoints.c.id.desc()).limit(1)
+    return await begin(
+        connection,
+        Record.BATCH,
+        BatchState.OPEN,
+        by=by,
+        at=now,
+        facility_id=facility_id,
+        created_at=now,
+        copy=copy,
+        checkpoint=(await connection.execute(newest)).scalar_one_or_none(),
+    )
 
 
-async def rendered(store: Store, batch_id: str, letter_ids: list[str], pdf: bytes) -> None:
-    """Store the pages of a batch. Raises BatchChangedError where its letters are not those that were rendered."""
-    context = Context(Record.BATCH, batch_id)
-    key = ContentKey.new(context)
-    blob_id = await store.blobs.put_bytes(pdf, key)
-    async with store.database.writing() as connection, store.blobs.dropped_on_failure([blob_id]):
-        now_in = await connection.execute(
-            sa.select(letters.c.id).where(letters.c.batch_id == batch_id).with_for_update()
+async def reprint(store: Store, of: sa.ColumnElement[bool], by: Actor) -> list[str]:
+    """Make batches of copies of the letters that this condition names, and of what stood on one card with them.
+
+    Their pages are the same, with the same numbers and codes, and say "copy". What lies in a batch of copies that is
+    not printed yet stays there. Returns the ids of the batches. Raises NothingToPrintError where none of these letters
+    was printed.
+    """
+    codes = (
+        sa.select(reply_order_letters.c.code)
+        .join(letters, letters.c.id == reply_order_letters.c.letter_id)
+        .where(of, letters.c.state.in_(PRINTED_ONCE))
+    )
+    chosen = (
+        sa.select(letters.c.id, prisoners.c.facility_id)
+        .join(prisoners, prisoners.c.id == letters.c.prisoner_id)
+        .join(reply_order_letters, reply_order_letters.c.letter_id == letters.c.id)
+        .where(reply_order_letters.c.code.in_(codes), letters.c.state.in_(PRINTED_ONCE))
+        .order_by(letters.c.id)
+    )
+    made: dict[str, str] = {}
+    async with store.database.writing() as connection:
+        rows = (await connection.execute(chosen.with_for_update(of=letters))).all()
+        unprinted = await connection.execute(
+            sa.select(reprints.c.letter_id, reprints.c.batch_id)
+            .join(batches, batches.c.id == reprints.c.batch_id)
+            .where(reprints.c.letter_id.in_([row.id for row in rows]), batches.c.state.in_(UNPRINTED))
         )
-        if {row.id for row in now_in} != set(letter_ids):
+        there = {row.letter_id: row.batch_id for row in unprinted}
+        for row in rows:
+            if row.id in there:
+                continue
+            if row.facility_id not in made:
+                made[row.facility_id] = await _begin(connection, store, by, row.facility_id, copy=True)
+            await connection.execute(sa.insert(reprints).values(batch_id=made[row.facility_id], letter_id=row.id))
+    if not rows:
+        raise NothingToPrintError
+    return [*dict.fromkeys(there.values()), *made.values()]
+
+
+async def rendered(
+    printing: Printing,
+    batch_id: str,
+    planned: Sequence[Planned],
+    opened: Sequence[Opened],
+    rendering: Rendering,
+    pdf: Path,
+) -> None:
+    """Store the pages of a batch and its envelopes, and set aside what could not be rendered.
+
+    `opened` are the envelopes that were given to the rendering, in its order. Raises BatchChangedError where the
+    letters of the batch are not those that were planned.
+    """
+    store = printing.store
+    now, context = store.database.clock(), Context(Record.BATCH, batch_id)
+    failed = {letter_id: reason for envelope in opened for letter_id, reason in envelope.failed.items()}
+    for aside in rendering.set_aside:
+        failed |= dict.fromkeys(opened[aside.mailing].pieces[aside.letter], aside.reason)
+    key = ContentKey.new(context)
+    blob_id = await store.blobs.put(_chunks(pdf) if rendering.mailings else _nothing(), key)
+    async with store.database.writing() as connection, store.blobs.dropped_on_failure([blob_id]):
+        now_in = await connection.execute(sa.select(letters.c.id).where(letters_in(batch_id)).with_for_update())
+        if {row.id for row in now_in} != {letter_id for envelope in planned for letter_id in envelope.letter_ids}:
             raise BatchChangedError
+        await _set_aside(connection, batch_id, failed, store)
+        copy = (await connection.execute(sa.select(batches.c.copy).where(batches.c.id == batch_id))).scalar_one()
+        for number, done in enumerate(rendering.mailings, start=1):
+            plan, envelope = planned[done.mailing], opened[done.mailing]
+            pieces = [tuple(one for one in piece if one not in failed) for piece in envelope.pieces]
+            whole = [piece for piece in pieces if piece]
+            await _enclose(connection, printing, batch_id, number, plan, whole, done.sheets, copy=copy)
+        done_for = [planned[done.mailing] for done in rendering.mailings]
+        told = {plan.known.prisoner_id for plan in done_for if plan.correspondents}
+        await connection.execute(sa.update(prisoners).where(prisoners.c.id.in_(told)).values(tell_correspondents=False))
         await save_key(connection, key, [store.office])
         await name_blob(connection, context, BATCH_PDF, blob_id)
-        await move(connection, Record.BATCH, batch_id, BatchState.RENDERED, by=WORKER, at=store.database.clock())
+        await move(connection, Record.BATCH, batch_id, BatchState.RENDERED, by=WORKER, at=now)
+
+
+async def _set_aside(connection: AsyncConnection, batch_id: str, failed: dict[str, str], store: Store) -> None:
+    now = store.database.clock()
+    again = (reprints.c.batch_id == batch_id, reprints.c.letter_id.in_(failed))
+    await connection.execute(sa.delete(reprints).where(*again))
+    for letter_id, reason in failed.items():
+        own = (letters.c.id == letter_id, letters.c.batch_id == batch_id)
+        taken = await connection.execute(
+            sa.update(letters).where(*own).values(batch_id=None, set_aside_at=now, last_error=reason)
+        )
+        if taken.rowcount:
+            await note(connection, Record.LETTER, letter_id, by=WORKER, at=now, reason=SET_ASIDE)
+
+
+async def _enclose(
+    connection: AsyncConnection,
+    printing: Printing,
+    batch_id: str,
+    number: int,
+    planned: Planned,
+    pieces: Sequence[tuple[str, ...]],
+    sheets: int,
+    *,
+    copy: bool,
+) -> None:
+    grams, postage = weighed(printing, planned.known, sheets)
+    envelope_id = new_id()
+    await connection.execute(
+        sa.insert(envelopes).values(
+            id=envelope_id,
+            batch_id=batch_id,
+            number=number,
+            prisoner_id=planned.known.prisoner_id,
+            sheets=sheets,
+            grams=grams,
+            postage=postage,
+            created_at=printing.store.database.clock(),
+        )
+    )
+    for piece in pieces:
+        if not copy:
+            await _under_one_code(connection, piece)
+        inside = [{"envelope_id": envelope_id, "letter_id": letter_id} for letter_id in piece]
+        await connection.execute(sa.insert(enclosures), inside)
+
+
+async def _under_one_code(connection: AsyncConnection, piece: Sequence[str]) -> None:
+    """Let the code of the first letter stand for exactly these: an answer to a card is for all who wrote on it."""
+    of = reply_order_letters.c
+    code: str = (await connection.execute(sa.select(of.code).where(of.letter_id == piece[0]))).scalar_one()
+    sheets = sa.select(sa.func.max(reply_orders.c.sheets)).join(reply_order_letters, of.code == reply_orders.c.code)
+    needed = (await connection.execute(sheets.where(of.letter_id.in_(piece)))).scalar_one()
+    await connection.execute(sa.update(reply_orders).where(reply_orders.c.code == code).values(sheets=needed))
+    others = sa.select(of.letter_id).where(of.code == code, of.letter_id.not_in(piece))
+    for letter_id in (await connection.scalars(others)).all():  # was on a card with these before, and came back
+        own = new_reply_code()
+        await connection.execute(sa.insert(reply_orders).values(code=own, sheets=needed))
+        await connection.execute(sa.update(reply_order_letters).where(of.letter_id == letter_id).values(code=own))
+    if len(piece) > 1:
+        joined = sa.update(reply_order_letters).where(of.letter_id.in_(piece[1:]), of.code != code)
+        await connection.execute(joined.values(code=code))
+
+
+async def _chunks(file: Path) -> AsyncIterator[bytes]:
+    with file.open("rb") as opened:
+        while chunk := opened.read(CHUNK):
+            yield chunk
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    yield NO_PAGES
 
 
 async def batch_pdf(store: Store, batch_id: str, office: PrivateKey) -> bytes:
     """The pages of a batch. Raises NotRenderedError."""
+    return b"".join([chunk async for chunk in batch_chunks(store, batch_id, office)])
+
+
+async def batch_chunks(store: Store, batch_id: str, office: PrivateKey) -> AsyncIterator[bytes]:
+    """The pages of a batch, piece by piece. Raises NotRenderedError before the first."""
+    context = Context(Record.BATCH, batch_id)
     async with store.database.reading() as connection:
         state = (
             await connection.execute(sa.select(batches.c.state).where(batches.c.id == batch_id))
         ).scalar_one_or_none()
-    if state in {None, BatchState.OPEN}:
+        if state in {None, BatchState.OPEN}:
+            raise NotRenderedError
+        key = await load_key(connection, context, office)
+        blob_id = await find_blob(connection, context, BATCH_PDF)
+    chunks = store.blobs.get(blob_id, key)
+    if (first := await anext(chunks)) == NO_PAGES:
         raise NotRenderedError
-    pdf = await open_part(store, Context(Record.BATCH, batch_id), BATCH_PDF, office)
-    if pdf == NO_PAGES:
-        raise NotRenderedError
-    return pdf
+    yield first
+    async for chunk in chunks:
+        yield chunk
 
 
 async def mark(store: Store, batch_id: str, state: BatchState, volunteer_id: str) -> None:
@@ -182,10 +293,53 @@ async def mark(store: Store, batch_id: str, state: BatchState, volunteer_id: str
     target = LetterState(state)
     async with store.database.writing() as connection:
         await move(connection, Record.BATCH, batch_id, state, by=by, at=now)
-        before = LetterState.APPROVED if target is LetterState.PRINTED else LetterState.PRINTED
         # A letter that an answer proved delivered is further than its batch.
-        rows = await connection.execute(
-            sa.select(letters.c.id).where(letters.c.batch_id == batch_id, letters.c.state == before).with_for_update()
-        )
-        for row in rows.all():
-            await move(connection, Record.LETTER, row.id, target, by=by, at=now)
+        before = LetterState.APPROVED if target is LetterState.PRINTED else LetterState.PRINTED
+        for letter_id in await _in_state(connection, letters_in(batch_id), before):
+            await move(connection, Record.LETTER, letter_id, target, by=by, at=now)
+        if state is BatchState.PRINTED:
+            copies = (
+                sa.select(reprints.c.letter_id).where(reprints.c.batch_id == batch_id).order_by(reprints.c.letter_id)
+            )
+            for letter_id in (await connection.scalars(copies)).all():
+                await note(connection, Record.LETTER, letter_id, by=by, at=now, reason=REPRINTED)
+
+
+async def hand_over(store: Store, of: sa.ColumnElement[bool], volunteer_id: str) -> int:
+    """Note that the posted letters that this condition names were handed to their prisoners. Returns how many."""
+    now, by = store.database.clock(), Actor(Who.VOLUNTEER, volunteer_id)
+    async with store.database.writing() as connection:
+        found = await _in_state(connection, of, LetterState.POSTED)
+        for letter_id in found:
+            await move(connection, Record.LETTER, letter_id, LetterState.DELIVERED, by=by, at=now)
+    return len(found)
+
+
+async def _in_state(connection: AsyncConnection, of: sa.ColumnElement[bool], state: LetterState) -> Collection[str]:
+    query = sa.select(letters.c.id).where(of, letters.c.state == state).order_by(letters.c.id).with_for_update()
+    return (await connection.scalars(query)).all()
+
+
+async def track(store: Store, numbers: Iterable[tuple[str, str]]) -> None:
+    """Note the tracking numbers that the post gave, by the ids of the envelopes; an empty one is forgotten."""
+    async with store.database.writing() as connection:
+        for envelope_id, number in numbers:
+            tidy = "".join(number.split()).upper()[:TRACKING_MAX] or None
+            await connection.execute(sa.update(envelopes).where(envelopes.c.id == envelope_id).values(tracking=tidy))
+
+
+async def try_again(store: Store, letter_id: str) -> None:
+    """Let a letter that could not be rendered wait for the next batch again."""
+    async with store.database.writing() as connection:
+        await leases.try_again(connection, letters, letters.c.id == letter_id, letters.c.state == LetterState.APPROVED)
+
+
+async def tell_correspondents(store: Store, prisoner_id: str, *, tell: bool) -> None:
+    """Let the sheet "who wrote to me" go along in the next envelope to a prisoner, or not."""
+    async with store.database.writing() as connection:
+        prisoner = sa.update(prisoners).where(prisoners.c.id == prisoner_id)
+        await connection.execute(prisoner.values(tell_correspondents=tell))
+
+
+TRACKING_MAX = 40
+"""Characters of a tracking number; the Universal Postal Union's have 13."""

@@ -24,6 +24,7 @@ from censor_queue.profiles import ProfileError, load_profiles
 from censor_queue.review import REVIEW, Review
 from censor_queue.screening import Screener
 from print import screens as print_screens
+from print.printing import PRINTING, Printing
 from print.rendering import RenderingPool
 from relay.config import ConfigError, Installation, Settings
 from relay.sealing import PrivateKey, PublicKey
@@ -89,6 +90,10 @@ class Relay:
         undo = datetime.timedelta(minutes=settings.review.undo_minutes)
         return Review(self.store, self.office_key, self.screener, pages, settings.site.return_address, undo)
 
+    def printing(self, pages: RenderingPool) -> Printing:
+        """What the steps of the printing stand on. Raises ConfigError."""
+        return Printing(self.store, self.office_key, self.screener, pages, self.settings)
+
     async def close(self) -> None:
         """Close the database."""
         await self.store.database.close()
@@ -148,6 +153,7 @@ def office_site(relay_: Relay, pages: RenderingPool) -> web.Application:
     site = new_site(["relay.office", "censor_queue", "print", "scanner"], only_volunteers, scripts=True)
     site[STORE], site[SETTINGS] = relay_.store, relay_.settings
     site[OFFICE_KEY], site[LETTER_PAGES], site[REVIEW] = relay_.office_key, pages, relay_.review(pages)
+    site[PRINTING] = relay_.printing(pages)
     site.cleanup_ctx.append(keeping_ahead)
     for screens in (relay.office.screens, censor_queue.screens, print_screens, scanner.screens):
         site.add_routes(screens.ROUTES)
@@ -186,7 +192,7 @@ async def running(relay_: Relay, roles: Collection[Role]) -> AsyncIterator[None]
             office = office_site(relay_, pages)
             await stack.enter_async_context(listening(office, settings.office.host, settings.office.port))
         if Role.WORKER in roles:
-            jobs += office_jobs(relay_.store, settings, relay_.office_key, pages)
+            jobs += office_jobs(relay_.store, settings, relay_.office_key, relay_.printing(pages))
         await stack.enter_async_context(working(relay_.store, relay_.installation.runtime, jobs))
         yield
 

@@ -102,6 +102,32 @@ class ReviewSettings(_Section):
     profiles: str = "profiles"
 
 
+class Printer(_Section):
+    """A printer in the office that prints straight from the relay."""
+
+    name: Annotated[str, Field(min_length=1, max_length=80)]
+    uri: Annotated[str, Field(pattern=r"^ipps?://[A-Za-z0-9.:_\-\[\]]+(/[A-Za-z0-9.:_/\-]*)?$")]
+    """Where it listens. No password stands in it: the address shows in the list of the running processes."""
+
+
+def _named_once(printers: tuple[Printer, ...]) -> tuple[Printer, ...]:
+    if len({printer.name for printer in printers}) < len(printers):
+        raise ValueError("two printers have the same name")
+    return printers
+
+
+class PrintSettings(_Section):
+    """From where letters are posted, and on what they are printed."""
+
+    country: Annotated[str, Field(pattern="^([A-Z]{2})?$")] = ""
+    """ISO 3166-1, two letters; empty where it is not one country: then each address ends with its own."""
+    printers: Annotated[tuple[Printer, ...], AfterValidator(_named_once)] = ()
+
+    def printer(self, name: str) -> Printer | None:
+        """The printer of this name."""
+        return next((printer for printer in self.printers if printer.name == name), None)
+
+
 class ScanSettings(_Section):
     """Limits of what the scanner takes in."""
 
@@ -126,6 +152,7 @@ class Settings(BaseSettings):
     mail: Mail = Mail()
     letter: LetterSettings = LetterSettings()
     review: ReviewSettings = ReviewSettings()
+    print: PrintSettings = PrintSettings()
     scan: ScanSettings = ScanSettings()
 
     @classmethod

@@ -14,11 +14,12 @@ import sqlalchemy as sa
 
 from censor_queue.jobs import count_passed
 from print.jobs import render_next
-from print.rendering import RenderingPool
+from print.printing import Printing
 from relay.config import Settings
 from relay.domain.lives import WORKER, LetterState, MailKind, Record
 from relay.log import failed
 from relay.mail.outbox import Sender, drop_mails
+from relay.opened import remove_left_behind
 from relay.sealing import PrivateKey
 from relay.store.audit import add_checkpoint
 from relay.store.leases import owning
@@ -26,7 +27,7 @@ from relay.store.letters import letter_context
 from relay.store.sealed import Store, shred
 from relay.store.tables import checkpoints, events, letters
 from relay.store.transitions import move
-from scanner.jobs import assemble_next, remove_left_behind, split_next
+from scanner.jobs import assemble_next, split_next
 
 PAUSE: Final = 1.0
 """Seconds between two looks at an empty queue."""
@@ -44,11 +45,11 @@ def desk_jobs(store: Store, settings: Settings, desk: PrivateKey) -> list[Job]:
     return [lambda owner: Sender(store, settings, owner, desk, desk=True).send_next()]
 
 
-def office_jobs(store: Store, settings: Settings, office: PrivateKey, pages: RenderingPool) -> list[Job]:
+def office_jobs(store: Store, settings: Settings, office: PrivateKey, printing: Printing) -> list[Job]:
     """The jobs that need the office's key."""
     return [
         lambda owner: Sender(store, settings, owner, office, desk=False).send_next(),
-        lambda owner: render_next(store, settings, owner, office, pages),
+        lambda owner: render_next(printing, owner),
         lambda owner: split_next(store, settings, owner, office),
         lambda owner: assemble_next(store, owner, office),
         lambda _: count_passed(store, office),

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
-import shutil
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
-from pathlib import Path
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
 import structlog
 
 from relay.config import Settings
 from relay.domain.lives import Record, ReplyState, ScanState
+from relay.opened import private_folder
 from relay.sealing import ContentKey, Context, PrivateKey
 from relay.store.letters import languages_of
 from relay.store.sealed import Store, find_blob, find_blobs, load_key
@@ -34,10 +31,6 @@ USUAL_LANGUAGES: Final = ("ru", "en")
 """Languages of a page whose conversation is not known; English goes with every one, for names and addresses."""
 AT_ONCE: Final = len(os.sched_getaffinity(0))
 """Pages of one file that are recognised at a time."""
-MEMORY_FOLDER: Final = Path("/dev/shm")  # noqa: S108 - private folders are made in it
-"""Where opened content lies while it is worked on: in memory, so that no disk keeps it."""
-OPENED: Final = "relay-opened-"
-"""How the names of the folders with opened content begin."""
 
 
 def limits(settings: Settings) -> Limits:
@@ -73,7 +66,7 @@ async def _split(store: Store, settings: Settings, owner: str, office: PrivateKe
         key = await load_key(connection, context, office)
         original = await find_blob(connection, context, steps.ORIGINAL)
     put: list[str] = []
-    with _opened_folder() as folder:
+    with private_folder() as folder:
         path = folder / steps.ORIGINAL
         with path.open("wb") as file:
             async for chunk in store.blobs.get(original, key):
@@ -89,34 +82,6 @@ async def _split(store: Store, settings: Settings, owner: str, office: PrivateKe
                     read.append(task)
             done = await asyncio.gather(*read)
     await steps.split(store, scan_id, owner, key, done)
-
-
-@contextmanager
-def _opened_folder() -> Iterator[Path]:
-    """A private folder for opened content. A lock on it shows that the process lives; see `remove_left_behind`."""
-    memory = MEMORY_FOLDER if os.access(MEMORY_FOLDER, os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix=OPENED, dir=memory) as folder, _locked(Path(folder), fcntl.LOCK_SH):
-        yield Path(folder)
-
-
-def remove_left_behind() -> None:
-    """Remove the folders with opened content of processes that were killed; each process calls it when it starts."""
-    for parent in {MEMORY_FOLDER, Path(tempfile.gettempdir())}:
-        for folder in parent.glob(f"{OPENED}*"):
-            # Its process lives, or it belongs to another user, or somebody else is removing it.
-            with suppress(OSError), _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
-                shutil.rmtree(folder)
-                LOG.warning("opened_content_removed")
-
-
-@contextmanager
-def _locked(folder: Path, how: int) -> Iterator[None]:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(handle, how)
-        yield
-    finally:
-        os.close(handle)
 
 
 @asynccontextmanager

@@ -14,6 +14,9 @@ import structlog
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from censor_queue.profiles import load_profiles
+from censor_queue.screening import Screener
+from print.printing import Printing
 from print.rendering import RenderingPool
 from relay import worker
 from relay.config import Settings
@@ -43,7 +46,8 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 async def office_jobs(store: Store, office: PrivateKey) -> AsyncIterator[list[worker.Job]]:
     """The jobs as they are, with a printer that has nothing to do."""
     pages = RenderingPool()
-    yield worker.office_jobs(store, Settings(), office, pages)
+    printing = Printing(store, office, Screener(load_profiles()), pages, Settings())
+    yield worker.office_jobs(store, Settings(), office, printing)
     await pages.close()
 
 

@@ -24,7 +24,10 @@ from censor_queue import claims, decisions
 from censor_queue.review import Review
 from print import jobs as print_jobs
 from print import steps as print_steps
-from print.rendering import RenderingPool
+from print.batch_pages import RenderedMailing
+from print.mailings import Planned, opened, plan
+from print.printing import Printing
+from print.rendering import Rendering, RenderingPool
 from relay.app import Relay, desk_site, office_site
 from relay.config import Installation, Settings
 from relay.demo.people import DIRECTORY
@@ -37,6 +40,7 @@ from relay.domain.reply_code import ReplyCode, Side
 from relay.installing import install
 from relay.mail.compose import Confirmation
 from relay.mail.outbox import Sender
+from relay.opened import private_folder
 from relay.sealing import Context, InboxSecret, PrivateKey
 from relay.store import directory, leases, tables, volunteers
 from relay.store.database import Database
@@ -215,6 +219,10 @@ class House:
     def review(self) -> Review:
         return self.relay.review(self.pages)
 
+    @property
+    def printing(self) -> Printing:
+        return self.relay.printing(self.pages)
+
     # the sites
 
     async def desk(self) -> Client:
@@ -247,6 +255,7 @@ class House:
         phrase: str | None = None,
         nonce: str | None = None,
         sheets: int = 1,
+        card: bool = False,
     ) -> Sent:
         """A letter that waits for its confirmation."""
         phrase = phrase or new_claim_phrase(language)
@@ -261,6 +270,7 @@ class House:
             wants=wants if address else Wants.NOTHING,
             body=LetterBody(text=text, printed_name=name, address=address),
             reply_sheets=sheets,
+            card=card,
         )
         letter_id = await desk_steps.submit(self.store, self.relay.private_key("desk").public, submission)
         return Sent(letter_id, phrase, person)
@@ -294,11 +304,21 @@ class House:
     async def batch(self, person: Entry = ENGLISH) -> str:
         """The id of a new batch of what waits for the person's facility."""
         facility = await self.row(tables.facilities, slug=person.facility.slug)
-        return await print_steps.make_batch(self.store, facility.id, self.anna)
+        (batch,) = await print_steps.make_batches(self.store, self.anna, facility.id)
+        return batch
+
+    async def planned(self, batch: str) -> list[Planned]:
+        """The envelopes of a batch."""
+        async with self.store.database.reading() as connection:
+            return await plan(connection, batch, self.printing)
+
+    async def on_paper(self, batch: str, pages: bytes = b"pages", planned: Sequence[Planned] | None = None) -> None:
+        """Store these pages for a batch, as the worker does that has drawn two sheets for each envelope."""
+        await put_on_paper(self.printing, batch, pages, await self.planned(batch) if planned is None else planned)
 
     async def render(self) -> bool:
         """What the worker does for the printing."""
-        return await print_jobs.render_next(self.store, self.settings, WORKER_NAME, self.office_key, self.pages)
+        return await print_jobs.render_next(self.printing, WORKER_NAME)
 
     async def rendered(self, person: Entry = ENGLISH) -> str:
         """The id of a new batch whose pages are there."""
@@ -310,7 +330,7 @@ class House:
         """A letter that is on its way. Its batch is not rendered: use this where the pages do not matter."""
         sent = await self.approved(person, **options)
         batch = await self.batch(person)
-        await print_steps.rendered(self.store, batch, [sent.id], b"pages")
+        await self.on_paper(batch)
         for state in (BatchState.PRINTED, BatchState.POSTED):
             await print_steps.mark(self.store, batch, state, self.volunteers["anna"])
         return sent
@@ -404,6 +424,18 @@ class House:
     def blobs(self) -> list[Path]:
         """The files of the blobs."""
         return sorted(path for path in Path(self.relay.installation.blobs).rglob("*") if path.is_file())
+
+
+async def put_on_paper(printing: Printing, batch: str, pages: bytes, planned: Sequence[Planned]) -> None:
+    """Store these pages for a batch with these envelopes, each with two sheets."""
+    async with printing.store.database.reading() as connection:
+        copy = (await connection.scalars(sa.select(tables.batches.c.copy).where(tables.batches.c.id == batch))).one()
+    envelopes = [await opened(printing, one, copy=copy) for one in planned]
+    drawn = tuple(RenderedMailing(place, 2) for place, one in enumerate(envelopes) if one.mailing.letters)
+    with private_folder() as folder:
+        pdf = folder / "batch.pdf"
+        pdf.write_bytes(pages)
+        await print_steps.rendered(printing, batch, planned, envelopes, Rendering(drawn, ()), pdf)
 
 
 async def send_all(sender: Sender) -> int:

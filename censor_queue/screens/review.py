@@ -27,6 +27,7 @@ from relay.domain.review import Decision, said
 from relay.store.leases import LeaseLostError
 from relay.web.keys import LANGUAGE, VOLUNTEER
 from relay.web.site import fields_of, path_to, render, words
+from relay.web.unprintable import sentence_about_name, sentences
 
 ROUTES: Final = web.RouteTableDef()
 FOR_PARTS_OF_TEXT: Final = tuple(reason for reason in FOR_PARTS if reason is not ReviewReason.PHOTO)
@@ -52,6 +53,7 @@ _BLOCK_FOR_ABUSE: Final = _(
     "A sender is blocked only for threats, insults or spam. Choose such a reason, or do not block."
 )
 _CHANGED: Final = _("The letter has changed since you opened it. Nothing was decided: please read it again.")
+_CANNOT_PRINT: Final = _("This letter cannot be approved as it is: it has characters that cannot be printed.")
 _LANGUAGE_MISSING: Final = _("Please choose the language of the letter.")
 
 
@@ -151,6 +153,8 @@ async def decide(request: web.Request) -> web.Response:
         held = await claims.held(review, letter, volunteer)
         if data.get("version", held.version) != held.version:
             return await _show(request, 409, words(request)(_CHANGED), typed, held)
+        if decision == "approve" and _unprintable(request, held):
+            return await _show(request, 422, words(request)(_CANNOT_PRINT), typed, held)
         try:
             await _DECISIONS[decision](review, letter, volunteer, typed)
         except IncompleteError as error:
@@ -305,6 +309,15 @@ async def _show(
     return render(request, "censor_queue/review.html", status, **context, **await _about(request, letter))
 
 
+def _unprintable(request: web.Request, letter: LetterToReview) -> list[str]:
+    """What of a letter cannot be printed: a sentence for each character; an upgrade may have changed the fonts."""
+    pages, language = request.config_dict[REVIEW].pages, request[LANGUAGE]
+    found = sentences(pages.unprintable(printed_text(letter.body, letter.treatment)), language)
+    if of_name := pages.unprintable(letter.printed_name):
+        found.append(sentence_about_name(of_name, language))
+    return found
+
+
 async def _about(request: web.Request, letter: LetterToReview) -> dict[str, object]:
     """What the screen says about a letter."""
     review, language = request.config_dict[REVIEW], request[LANGUAGE]
@@ -320,7 +333,8 @@ async def _about(request: web.Request, letter: LetterToReview) -> dict[str, obje
         "pieces": list(pieces(text, findings, treatment.covered)),
         "findings": entries,
         "entry_of": {place: number for number, entry in enumerate(entries, 1) for place in entry.places},
-        "text_pages": review.pages.page_count(printed_text(letter.body, treatment)),
+        "unprintable": _unprintable(request, letter),
+        "text_pages": review.pages.page_count(printed_text(letter.body, treatment), letter.known.prisoner.layout),
         "photos": 0 if treatment.without_photos else len(letter.photos),
         "rules": rules,
         "takes": [names.get(code, code) for code in rules.takes],

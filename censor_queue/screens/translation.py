@@ -21,9 +21,9 @@ from relay.store import volunteers
 from relay.store.leases import LeaseLostError
 from relay.web.keys import LANGUAGE, SETTINGS, VOLUNTEER
 from relay.web.site import fields_of, path_to, render, words
+from relay.web.unprintable import sentences
 
 ROUTES: Final = web.RouteTableDef()
-UNPRINTABLE_SHOWN: Final = 10
 
 
 @ROUTES.get("/{language}/translate", name="translate")
@@ -119,16 +119,7 @@ def _complaints(request: web.Request, error: CannotPrintError) -> list[str]:
         return [sentence.format(count=error.pages, limit=limit)]
     if not error.unprintable:
         return [_("The translation is empty.")]
-    sentence = _("The character “{character}” ({name}) in line {line}, place {column}, cannot be printed.")
-    return [
-        sentence.format(
-            character=character.character if character.character.isprintable() else "\ufffd",
-            name=character.name,
-            line=character.line,
-            column=character.column,
-        )
-        for character in error.unprintable[:UNPRINTABLE_SHOWN]
-    ]
+    return sentences(error.unprintable, request[LANGUAGE])
 
 
 async def _screen(

@@ -15,11 +15,13 @@ from censor_queue.profiles import ProfileError, UnknownProfileError
 from print.fonts import MissingFontError
 from relay import config, installing, log
 from relay.app import PortTakenError
-from relay.cli import audit, directory, review, running, scan, setting_up, volunteer
+from relay.cli import audit, batch, directory, letter, review, running, scan, setting_up, volunteer
 from relay.cli.exits import Exit
+from relay.cli.letter_file import UnreadableLetterError
 from relay.cli.speaking import complain
 from relay.demo import paper, round_trip
 from relay.domain.directory import DirectoryFileError
+from relay.domain.lives import ForbiddenTransitionError
 from relay.store import volunteers
 from scanner.tesseract import MissingToolError
 
@@ -37,7 +39,13 @@ EXITS: Final[dict[type[Exception], Exit]] = {
     round_trip.RoundFailedError: Exit.REFUSED,
     ProfileError: Exit.CONFIG,
     UnknownProfileError: Exit.NOT_FOUND,
-    review.UnreadableLetterError: Exit.REFUSED,
+    UnreadableLetterError: Exit.REFUSED,
+    letter.NoSuchPrisonerError: Exit.NOT_FOUND,
+    batch.NoSuchBatchError: Exit.NOT_FOUND,
+    batch.NoSuchFacilityError: Exit.NOT_FOUND,
+    batch.BatchNotReadyError: Exit.REFUSED,
+    batch.BatchBusyError: Exit.BUSY,
+    ForbiddenTransitionError: Exit.REFUSED,
 }
 """Which error ends the command line with which code; its message is what the person reads."""
 
@@ -88,6 +96,8 @@ for command in (
     running.worker,
     volunteer.volunteer,
     directory.directory_group,
+    letter.letter,
+    batch.batch,
     scan.scan,
     review.review,
     audit.audit_group,

@@ -13,13 +13,10 @@ from censor_queue.screening import Screener
 from print.letter_pages import page_count_of
 from relay import config
 from relay.cli.exits import Exit
+from relay.cli.letter_file import text_of
 from relay.cli.speaking import complain, say, say_json
 from relay.domain.languages import LANGUAGES
 from relay.domain.review import Draft, Finding
-
-
-class UnreadableLetterError(Exception):
-    """A file that holds no text."""
 
 
 @click.group()
@@ -36,7 +33,7 @@ def review_screen(file: Path, profile: str, lang: str, *, as_json: bool) -> None
     """Say what the rules of a profile find in the text in FILE; - is the standard input."""
     profiles = _profiles()
     chosen = profiles.named(profile)
-    text = _text(file)
+    text = text_of(file)
     found = Screener(profiles).screened(Draft(text, page_count_of(text)), chosen, lang)
     if as_json:
         say_json(
@@ -81,20 +78,6 @@ def _profiles() -> Profiles:
     if given is None and config.CONFIG_VARIABLE not in os.environ and not file.exists():
         return load_profiles()
     return load_profiles(config.load(file).profiles)
-
-
-def _text(file: Path) -> str:
-    try:
-        content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UnreadableLetterError(f"{_called(file)} is not UTF-8 text: {error}") from error
-    except OSError as error:
-        raise UnreadableLetterError(f"{_called(file)} cannot be read: {error.strerror}") from error
-
-
-def _called(file: Path) -> str:
-    return "the standard input" if str(file) == "-" else str(file)
 
 
 def _shown(finding: Finding, text: str) -> str:

@@ -12,32 +12,43 @@ _COLONY: Final = Facility(
     slug="ik-99-primerovo",
     name="ФКУ ИК-99 (исправительная колония, выдуманная)",
     country="RU",
-    address="000000, Примерная область\nпос. Примерово, ул. Вымышленная, д. 99",
+    street="ул. Вымышленная, д. 99",
+    town="пос. Примерово",
+    region="Примерная область",
+    postcode="000000",
     return_address="А. Я. Вымышленный\nа/я 99\n000000, г. Примерск",
 )
 _REMAND: Final = Facility(
     slug="sizo-9-primersk",
     name="ФКУ СИЗО-9 (следственный изолятор, выдуманный)",
     country="RU",
-    address="000000, г. Примерск\nул. Сказочная, д. 9",
+    street="ул. Сказочная, д. 9",
+    town="г. Примерск",
+    postcode="000000",
 )
 _PRISON: Final = Facility(
     slug="hmp-nowhere",
     name="HMP Nowhere (an invented prison)",
     country="GB",
-    address="1 Fiction Road\nNowhere\nZZ99 9ZZ",
+    street="1 Fiction Road",
+    town="Nowhere",
+    postcode="ZZ99 9ZZ",
 )
 _JVA: Final = Facility(
     slug="jva-musterstadt",
     name="JVA Musterstadt (erfunden)",
     country="DE",
-    address="Musterstraße 1\n00000 Musterstadt",
+    street="Musterstraße 1",
+    town="Musterstadt",
+    postcode="00000",
 )
 _ANSTALT: Final = Facility(
     slug="anstalten-pahittad",
     name="Anstalten Påhittad (påhittad)",
     country="SE",
-    address="Sagovägen 1\n000 00 Påhittad",
+    street="Sagovägen 1",
+    town="Påhittad",
+    postcode="000 00",
 )
 
 DIRECTORY: Final = (

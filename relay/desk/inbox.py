@@ -14,12 +14,12 @@ from relay.desk.steps import NotToBeChangedError, to_be_changed
 from relay.domain.letters import LetterBody, Span, Transcript, whole_text
 from relay.domain.lives import SENTENCES, WITHDRAWABLE, BatchState, LetterState, Record, ReplyState
 from relay.domain.photos import photo_part
-from relay.domain.reasons import REVIEW_REASONS, ReviewReason
+from relay.domain.reasons import LETTER_REASONS
 from relay.domain.review import UNDONE
 from relay.sealing import ContentKey, Context, InboxSecret, SealBrokenError
 from relay.store import directory
 from relay.store.directory import Known
-from relay.store.letters import letter_context, open_treatment, read_body, read_photos
+from relay.store.letters import code_of, letter_context, open_treatment, read_body, read_photos
 from relay.store.sealed import Store, load_key, open_part
 from relay.store.tables import (
     batches,
@@ -31,6 +31,8 @@ from relay.store.tables import (
     letters,
     prisoners,
     replies,
+    reply_order_letters,
+    reply_orders,
 )
 
 
@@ -105,6 +107,9 @@ class Letter:
     can_withdraw: bool
     replies: tuple[tuple[str, datetime.datetime], ...]
     """Ids and times of release."""
+    card: bool
+    """Whether it may stand on a card with the greetings of others."""
+    reply_sheets: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +130,8 @@ async def read_inbox(connection: AsyncConnection, secret: InboxSecret, now: date
                 letters.c.body,
                 letters.c.treatment,
                 letters.c.settles_at,
+                letters.c.card,
+                reply_orders.c.sheets.label("reply_sheets"),
                 prisoners.c.name.label("prisoner"),
                 facilities.c.name.label("facility"),
                 batches.c.state.label("batch_state"),
@@ -134,6 +141,8 @@ async def read_inbox(connection: AsyncConnection, secret: InboxSecret, now: date
             .join(prisoners, prisoners.c.id == letters.c.prisoner_id)
             .join(facilities, facilities.c.id == prisoners.c.facility_id)
             .join(batches, batches.c.id == letters.c.batch_id, isouter=True)
+            .join(reply_order_letters, reply_order_letters.c.letter_id == letters.c.id)
+            .join(reply_orders, reply_orders.c.code == reply_order_letters.c.code)
             .where(inboxes.c.lookup_hash == secret.lookup_hash)
             .order_by(letters.c.created_at.desc())
         )
@@ -170,6 +179,8 @@ async def read_inbox(connection: AsyncConnection, secret: InboxSecret, now: date
                 and state != LetterState.REFUSED
                 and row.batch_state in {None, BatchState.OPEN},
                 replies=tuple((reply.id, reply.state_since) for reply in answered),
+                card=row.card,
+                reply_sheets=row.reply_sheets,
             )
         )
     return found
@@ -220,8 +231,8 @@ async def _why(
     connection: AsyncConnection, letter_id: str, state: LetterState, given: str | None, key: ContentKey
 ) -> tuple[str | None, str]:
     """Why the letter, or a part of it, was not accepted, and what the volunteer wrote about it."""
-    if state is LetterState.RETURNED and given in REVIEW_REASONS:
-        return REVIEW_REASONS[ReviewReason(given)], ""
+    if state in {LetterState.RETURNED, LetterState.HELD} and given and given in LETTER_REASONS:
+        return LETTER_REASONS[given], ""
     row = (
         await connection.execute(
             sa.select(decisions.c.reason, decisions.c.note)
@@ -234,11 +245,11 @@ async def _why(
             .limit(1)
         )
     ).one_or_none()
-    if row is None and state is LetterState.REFUSED and given in REVIEW_REASONS:  # before decisions were kept
-        return REVIEW_REASONS[ReviewReason(given)], ""
+    if row is None and state is LetterState.REFUSED and given and given in LETTER_REASONS:  # before decisions were kept
+        return LETTER_REASONS[given], ""
     if row is None or row.reason is None:
         return None, ""
-    return REVIEW_REASONS[ReviewReason(row.reason)], key.decrypt(row.note).decode() if row.note else ""
+    return LETTER_REASONS[row.reason], key.decrypt(row.note).decode() if row.note else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +259,8 @@ class ToBeChanged:
     known: Known
     body: LetterBody
     photos: tuple[bytes, ...]
+    reply_sheets: int
+    card: bool
     written_on: datetime.date
     reason: str | None
     note: str
@@ -268,15 +281,16 @@ async def to_change(store: Store, secret: InboxSecret, letter_id: str) -> ToBeCh
     now = store.database.clock()
     async with store.database.reading() as connection:
         known = await addressee(connection, secret, letter_id)
-        asked = sa.select(letters.c.created_at).where(letters.c.id == letter_id, to_be_changed(now))
+        asked = sa.select(letters.c.created_at, letters.c.card).where(letters.c.id == letter_id, to_be_changed(now))
         row = (await connection.execute(asked)).one_or_none()
         if row is None:
             raise NotToBeChangedError
         body = await read_body(connection, letter_id, secret.key)
+        __, sheets = await code_of(connection, letter_id)
         content_key = await load_key(connection, letter_context(letter_id), secret.key)
         reason, note = await _why(connection, letter_id, LetterState.CHANGES_REQUESTED, None, content_key)
     photos = await read_photos(store, letter_id, body, secret.key)
-    return ToBeChanged(known, body, photos, row.created_at.date(), reason, note)
+    return ToBeChanged(known, body, photos, sheets, row.card, row.created_at.date(), reason, note)
 
 
 async def letter_photo(store: Store, secret: InboxSecret, letter_id: str, number: int) -> bytes:

@@ -10,30 +10,33 @@ import asyncio
 import base64
 import binascii
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import BadHttpMessage
 from pydantic import BaseModel, ConfigDict
 
-from relay.domain.directory import Facility
 from relay.domain.letters import (
+    GREETING_CHARACTERS,
+    GREETING_LINES,
     PRINTED_NAME_MAX,
     AddressRefusedError,
     LetterBody,
     Wants,
+    empty_lines_before,
     normal_address,
     normal_text,
 )
 from relay.domain.photos import UPLOAD_BYTES, KeptPhoto, PhotoRefusedError
+from relay.domain.printing import REPLY_SHEETS_MAX, Layout, PrintRules
 from relay.domain.review import Draft, Finding, Severity
 from relay.locale import catalogue
+from relay.store.directory import Known
 from relay.web.keys import LANGUAGE, LETTER_PAGES, PHOTOS, SCREENING, SETTINGS
 from relay.web.site import FORM_BYTES, fields_of, words
+from relay.web.unprintable import sentence_about_name, sentences
 
-REPLY_SHEETS: Final = 1
-UNPRINTABLE_SHOWN: Final = 10
 FORM_WITH_PHOTOS_BYTES: Final = 100_000_000
 """Largest form: up to here, who chose too many or too large photos is told so at the form, where the text still is."""
 FORM_WITH_PHOTOS_SECONDS: Final = 600
@@ -48,6 +51,10 @@ NEW_PHOTOS: Final = "photos"
 """The field in which photos are chosen."""
 CARRIED: Final = re.compile(r"photo-[1-9]\d?")
 """The hidden fields of the photos that were taken."""
+REPLY_SHEETS: Final = frozenset(map(str, range(REPLY_SHEETS_MAX + 1)))
+"""What a browser sends as the number of reply sheets."""
+ON_A_CARD: Final = "yes"
+"""What a browser sends where a greeting may stand on a card."""
 _CHUNK: Final = 64 * 1024
 
 
@@ -70,7 +77,15 @@ class LetterForm(BaseModel):
     wants: Wants = Wants.FULL
     phrase: str = ""
     nonce: str = ""
+    reply_sheets: int = 1
+    card: bool = False
+    """Whether it is a short greeting that may stand on a card with others."""
     photos: tuple[KeptPhoto, ...] = ()
+
+    def fitted(self, rules: PrintRules) -> LetterForm:
+        """The form with no more reply sheets than the facility takes, and no card where it takes none."""
+        sheets = min(self.reply_sheets, rules.reply_sheets)
+        return self.model_copy(update={"reply_sheets": sheets, "card": self.card and rules.cards})
 
     @property
     def body(self) -> LetterBody:
@@ -112,12 +127,13 @@ class Received:
     """About photos that could not be taken."""
 
 
-async def receive(request: web.Request, facility: Facility) -> Received:
-    """Read the form of a letter to this facility.
+async def receive(request: web.Request, known: Known) -> Received:
+    """Read the form of a letter to this prisoner.
 
     Raises HTTPBadRequest for what no browser sends, HTTPRequestEntityTooLarge and HTTPRequestTimeout.
     """
-    taking = _Taking(request, request.config_dict[SCREENING].rules_of(facility).photos)
+    rules = request.config_dict[SCREENING].rules_of(known.facility)
+    taking = _Taking(request, rules.photos)
     if request.content_type.startswith("multipart/"):
         try:
             async with asyncio.timeout(FORM_WITH_PHOTOS_SECONDS):
@@ -132,9 +148,12 @@ async def receive(request: web.Request, facility: Facility) -> Received:
             await taking.take(name, _decoded(fields[name].encode()))
     if fields.get("wants") not in tuple(Wants):
         fields.pop("wants", None)
+    if fields.get("reply_sheets") not in REPLY_SHEETS:
+        fields.pop("reply_sheets", None)
     action, _, dropped = fields.get("action", "").partition(" ")
     taking.photos.pop(dropped, None)
-    form = LetterForm.model_validate({**fields, "photos": tuple(taking.photos.values())})
+    card, photos = fields.get("card") == ON_A_CARD, tuple(taking.photos.values())
+    form = LetterForm.model_validate({**fields, "card": card, "photos": photos}).fitted(rules.printing)
     return Received(form, action, tuple(Complaint(NEW_PHOTOS, sentence) for sentence in taking.complaints))
 
 
@@ -257,19 +276,21 @@ class Checked:
         return any(finding.severity is Severity.BLOCK for finding in self.findings)
 
 
-async def check(request: web.Request, received: Received, facility: Facility) -> Checked:
-    """Look for all that is wrong with a letter to this facility.
+async def check(request: web.Request, received: Received, known: Known) -> Checked:
+    """Look for all that is wrong with a letter to this prisoner.
 
     The facility's own rules are asked only about a text that the relay could print: nothing is said twice.
     """
-    form, screening = received.form, request.config_dict[SCREENING]
-    of_text = _of_text(request, form)
-    complaints = (*of_text, *_of_name(request, form), *_of_address(request, form), *received.complaints)
+    form, facility, screening = received.form, known.facility, request.config_dict[SCREENING]
+    layout = known.prisoner.layout
+    of_text = _of_text(request, form, layout)
+    others = (*_of_name(request, form), *_of_card(request, form), *_of_address(request, form))
+    complaints = (*of_text, *others, *received.complaints)
     if of_text:
         return Checked(complaints, (), None)
     text = normal_text(form.text)
     about = tuple(photo.about for photo in form.photos)
-    draft = Draft(text, request.config_dict[LETTER_PAGES].page_count(text), REPLY_SHEETS, about)
+    draft = Draft(text, request.config_dict[LETTER_PAGES].page_count(text, layout), form.reply_sheets, about)
     takes, language = screening.rules_of(facility).takes, screening.language_of(text)
     return Checked(
         complaints,
@@ -279,7 +300,7 @@ async def check(request: web.Request, received: Received, facility: Facility) ->
     )
 
 
-def _of_text(request: web.Request, form: LetterForm) -> list[Complaint]:
+def _of_text(request: web.Request, form: LetterForm, layout: Layout) -> list[Complaint]:
     _ = words(request)
     limits, printer = request.config_dict[SETTINGS].letter, request.config_dict[LETTER_PAGES]
     text = normal_text(form.text)
@@ -289,23 +310,29 @@ def _of_text(request: web.Request, form: LetterForm) -> list[Complaint]:
         sentence = _("The letter has {count} characters; {limit} are possible. Please send it as two letters.")
         return [Complaint("text", sentence.format(count=len(text), limit=limits.max_characters))]
     if unprintable := printer.unprintable(text):
-        sentence = _("The character “{character}” ({name}) in line {line}, place {column}, cannot be printed.")
-        return [
-            Complaint(
-                "text",
-                sentence.format(
-                    character=character.character if character.character.isprintable() else "\ufffd",
-                    name=character.name,
-                    line=character.line,
-                    column=character.column,
-                ),
-            )
-            for character in unprintable[:UNPRINTABLE_SHOWN]
-        ]
-    if (pages := printer.page_count(text)) > limits.max_pages:
+        before = empty_lines_before(form.text)
+        found = [replace(each, line=each.line + before) for each in unprintable]
+        return [Complaint("text", sentence) for sentence in sentences(found, request[LANGUAGE])]
+    lines = text.count("\n") + 1
+    if form.card and (len(text) > GREETING_CHARACTERS or lines > GREETING_LINES):
+        sentence = _(
+            "A greeting on a card has at most {most} characters in {most_lines} lines; this one has {count} in "
+            "{lines}. Please shorten it, or send it as a letter of its own."
+        )
+        limits_of_card = {"most": GREETING_CHARACTERS, "most_lines": GREETING_LINES}
+        return [Complaint("text", sentence.format(count=len(text), lines=lines, **limits_of_card))]
+    if (pages := printer.page_count(text, layout)) > limits.max_pages:
         sentence = _("The letter fills {count} pages; {limit} are possible. Please send it as two letters.")
         return [Complaint("text", sentence.format(count=pages, limit=limits.max_pages))]
     return []
+
+
+def _of_card(request: web.Request, form: LetterForm) -> list[Complaint]:
+    _ = words(request)
+    if not form.card or not form.photos:
+        return []
+    sentence = _("No photos can stand on a card. Please remove them, or send a letter of its own.")
+    return [Complaint("card", sentence)]
 
 
 def _of_name(request: web.Request, form: LetterForm) -> list[Complaint]:
@@ -314,8 +341,8 @@ def _of_name(request: web.Request, form: LetterForm) -> list[Complaint]:
         return [Complaint("printed_name", _("Please give a name to be printed. It can be a pseudonym."))]
     if len(form.name) > PRINTED_NAME_MAX:
         return [Complaint("printed_name", _("At most {limit} characters fit here.").format(limit=PRINTED_NAME_MAX))]
-    if request.config_dict[LETTER_PAGES].unprintable(form.name):
-        return [Complaint("printed_name", _("This name has characters that cannot be printed."))]
+    if unprintable := request.config_dict[LETTER_PAGES].unprintable(form.name):
+        return [Complaint("printed_name", sentence_about_name(unprintable, request[LANGUAGE]))]
     return []
 
 

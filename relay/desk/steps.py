@@ -6,7 +6,7 @@ import datetime
 import hashlib
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import sqlalchemy as sa
@@ -73,6 +73,8 @@ class Submission:
     wants: Wants
     body: LetterBody
     reply_sheets: int = 1
+    card: bool = False
+    """Whether it is a short greeting that may stand on a card with others."""
     photos: tuple[bytes, ...] = ()
     """As JPEG, in the order of the body's photos."""
     translate_from: str | None = None
@@ -91,8 +93,9 @@ async def submit(store: Store, desk: PublicKey, submission: Submission) -> str:
     token = secrets.token_urlsafe(24)
     # Who goes back and corrects something sends the same form with another content: that is another letter.
     sent = (submission.nonce, submission.phrase, submission.prisoner_id, submission.body.model_dump_json())
+    printed = (str(submission.reply_sheets), "card" if submission.card else "letter")
     pictures = (hashlib.sha256(photo).hexdigest() for photo in submission.photos)
-    submission_hash = token_hash("\x1f".join((*sent, *pictures)))
+    submission_hash = token_hash("\x1f".join((*sent, *printed, *pictures)))
     now = store.database.clock()
     photos = [await store.blobs.put_bytes(photo, content_key) for photo in submission.photos]
     async with store.database.writing() as connection, store.blobs.dropped_on_failure(photos):
@@ -121,6 +124,7 @@ async def submit(store: Store, desk: PublicKey, submission: Submission) -> str:
             submission_hash=submission_hash,
             confirmation_hash=token_hash(token) if submission.body.address else None,
             translate_from=submission.translate_from,
+            card=submission.card,
         )
         for number, blob_id in enumerate(photos, start=1):
             await name_blob(connection, content_key.context, photo_part(number), blob_id)
@@ -257,14 +261,18 @@ def to_be_changed(now: datetime.datetime) -> sa.ColumnElement[bool]:
     return sa.and_(letters.c.state == LetterState.CHANGES_REQUESTED, settled(now))
 
 
-async def edit(
-    store: Store,
-    secret: InboxSecret,
-    letter_id: str,
-    body: LetterBody,
-    photos: Sequence[bytes],
-    translate_from: str | None,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A letter as its sender changed it; see `Submission`."""
+
+    body: LetterBody
+    photos: tuple[bytes, ...]
+    reply_sheets: int
+    card: bool
+    translate_from: str | None
+
+
+async def edit(store: Store, secret: InboxSecret, letter_id: str, changed: Changed) -> None:
     """Put what the sender changed in the place of the letter; it goes to the front of the queue.
 
     The address stays what it was. Does nothing where exactly this is the letter already. Raises NotToBeChangedError
@@ -273,7 +281,7 @@ async def edit(
     now, context = store.database.clock(), letter_context(letter_id)
     async with store.database.reading() as connection:
         content_key = await load_key(connection, context, secret.key)
-    stored = [await store.blobs.put_bytes(photo, content_key) for photo in photos]
+    stored = [await store.blobs.put_bytes(photo, content_key) for photo in changed.photos]
     async with store.database.writing() as connection, store.blobs.dropped_on_failure(stored):
         row = (
             await connection.execute(
@@ -283,7 +291,7 @@ async def edit(
             )
         ).one()
         before = LetterBody.model_validate_json(content_key.decrypt(row.body))
-        body = body.model_copy(update={"address": before.address})
+        body = changed.body.model_copy(update={"address": before.address})
         if row.to_be_changed:
             await connection.execute(
                 sa.update(decisions)
@@ -294,7 +302,7 @@ async def edit(
                 )
                 .values(void_at=now)
             )
-            replaced = await _replace(connection, content_key, letter_id, before, body, stored, translate_from)
+            replaced = await _replace(connection, content_key, letter_id, before, replace(changed, body=body), stored)
             await _queue(connection, store, letter_id, due_at=now - FRONT)
         elif body == before and row.state != LetterState.WITHDRAWN:  # the form was sent twice
             replaced = stored
@@ -309,9 +317,8 @@ async def _replace(
     content_key: ContentKey,
     letter_id: str,
     before: LetterBody,
-    body: LetterBody,
+    changed: Changed,
     stored: Sequence[str],
-    translate_from: str | None,
 ) -> list[str]:
     """Put another content into a letter. Returns the ids of the blobs that no row names any more."""
     context = content_key.context
@@ -324,13 +331,27 @@ async def _replace(
         sa.update(letters)
         .where(letters.c.id == letter_id)
         .values(
-            body=content_key.encrypt(body.model_dump_json().encode()),
+            body=content_key.encrypt(changed.body.model_dump_json().encode()),
             treatment=None,
             reason=None,
-            translate_from=translate_from,
+            translate_from=changed.translate_from,
+            card=changed.card,
         )
     )
+    await _order(connection, letter_id, changed.reply_sheets)
     return replaced
+
+
+async def _order(connection: AsyncConnection, letter_id: str, sheets: int) -> None:
+    """Order another number of reply sheets; not fewer where the code is also that of others' greetings on a card."""
+    of = reply_order_letters.c
+    code = sa.select(of.code).where(of.letter_id == letter_id).scalar_subquery()
+    shared = sa.exists().where(of.code == reply_orders.c.code, of.letter_id != letter_id)
+    await connection.execute(
+        sa.update(reply_orders)
+        .where(reply_orders.c.code == code, sa.or_(~shared, reply_orders.c.sheets < sheets))
+        .values(sheets=sheets)
+    )
 
 
 async def withdraw(store: Store, letter_id: str) -> None:

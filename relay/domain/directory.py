@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from relay.domain.languages import Language
+from relay.domain.printing import Layout
 
 SLUG: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
@@ -53,6 +54,7 @@ def _empty_is_none(value: object) -> object:
 
 
 Line = Annotated[str, BeforeValidator(_one_line), AfterValidator(_no_controls), Field(min_length=1, max_length=200)]
+OptionalLine = Annotated[str, BeforeValidator(_one_line), AfterValidator(_no_controls), Field(max_length=200)]
 Address = Annotated[str, BeforeValidator(_lines), AfterValidator(_no_controls), Field(max_length=1000)]
 Slug = Annotated[str, Field(pattern=rf"^{SLUG.pattern}$", max_length=80)]
 
@@ -66,11 +68,23 @@ class Facility(BaseModel):
     name: Line
     country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
     """ISO 3166-1, two letters."""
-    address: Annotated[Address, Field(min_length=1)]
+    address: Address = ""
+    """The lines as they are printed; empty where the parts below are given instead."""
+    street: OptionalLine = ""
+    """Street and house, or the village's."""
+    town: OptionalLine = ""
+    region: OptionalLine = ""
+    postcode: OptionalLine = ""
     return_address: Address = ""
     """Where reply sheets go back to; empty where the installation's own address counts."""
     review_days: Annotated[int, Field(ge=0, le=90)] = 3
     """Within how many days letters to it should be read."""
+
+    @model_validator(mode="after")
+    def _has_an_address(self) -> Facility:
+        if not self.address and not self.town:
+            raise ValueError("a facility has an address, or at least a town")
+        return self
 
 
 class Prisoner(BaseModel):
@@ -84,6 +98,10 @@ class Prisoner(BaseModel):
     language: Language
     """The language of the reply sheet."""
     state: PrisonerState = PrisonerState.ACTIVE
+    layout: Layout = Layout.NORMAL
+    """How letters to this prisoner are set."""
+    name_on_envelope: OptionalLine = ""
+    """The name as the post wants it, where the relay would decline it wrongly."""
 
 
 COLUMNS: Final = tuple(f"prisoner_{name}" for name in Prisoner.model_fields) + tuple(
@@ -178,7 +196,9 @@ def _entry(row: dict[str, str]) -> tuple[Entry | None, list[str]]:
         try:
             made[prefix] = model.model_validate({k: v for k, v in values.items() if v or k not in optional})
         except ValidationError as error:
-            reasons += [f"{prefix}_{problem['loc'][0]}: {problem['msg']}" for problem in error.errors()]
+            # What is wrong with an entry as a whole is its address.
+            places = ((problem["loc"] or ("address",), problem["msg"]) for problem in error.errors())
+            reasons += [f"{prefix}_{place[0]}: {message}" for place, message in places]
     if reasons:
         return None, reasons
     prisoner, facility = made["prisoner"], made["facility"]

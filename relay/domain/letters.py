@@ -11,6 +11,10 @@ from pydantic import BaseModel, ConfigDict
 
 PRINTED_NAME_MAX: Final = 60
 """Characters: what fits on a line of the letter and of the reply sheet."""
+GREETING_CHARACTERS: Final = 600
+"""Of a greeting on a card, so that about ten stand on a page."""
+GREETING_LINES: Final = 12
+"""Of a greeting on a card, as its sender breaks them."""
 
 
 class Wants(StrEnum):
@@ -161,6 +165,11 @@ def normal_address(text: str) -> str:
 
 
 _BREAKS: Final = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]")
+
+
+def empty_lines_before(text: str) -> int:
+    """How many lines `normal_text` takes away at the beginning."""
+    return next((number for number, line in enumerate(_BREAKS.sub("\n", text).split("\n")) if line.rstrip()), 0)
 
 
 def normal_text(text: str) -> str:

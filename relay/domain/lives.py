@@ -169,11 +169,17 @@ def _table() -> dict[tuple[Record, State | None, State], Transition]:
         (Record.LETTER, letter.HELD, letter.QUEUED, volunteer | worker, None),
         (Record.LETTER, letter.APPROVED, letter.PRINTED, volunteer, None),
         (Record.LETTER, letter.PRINTED, letter.POSTED, volunteer, MailKind.POSTED),
-        (Record.LETTER, letter.POSTED, letter.DELIVERED, worker, None),
+        # By an answer, or by a hand-over that a volunteer saw.
+        (Record.LETTER, letter.POSTED, letter.DELIVERED, volunteer | worker, None),
         # A reply proves the delivery, also where the volunteer forgot to mark the batch.
         (Record.LETTER, letter.APPROVED, letter.DELIVERED, worker, None),
         (Record.LETTER, letter.PRINTED, letter.DELIVERED, worker, None),
-        (Record.LETTER, letter.POSTED, letter.RETURNED, volunteer, MailKind.RETURNED),
+        # Back from the post, also where nobody had noted that it was posted.
+        *(
+            (Record.LETTER, state, letter.RETURNED, volunteer, MailKind.RETURNED)
+            for state in (letter.PRINTED, letter.POSTED)
+        ),
+        (Record.LETTER, letter.RETURNED, letter.HELD, volunteer, None),
         *((Record.LETTER, state, letter.WITHDRAWN, sender, None) for state in WITHDRAWABLE),
         (Record.BATCH, None, batch.OPEN, volunteer, None),
         (Record.BATCH, batch.OPEN, batch.RENDERED, worker, None),

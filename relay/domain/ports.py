@@ -7,6 +7,7 @@ from typing import Protocol
 from relay.domain.directory import Facility
 from relay.domain.letter_pages import LetterToPrint, Unprintable
 from relay.domain.photos import KeptPhoto
+from relay.domain.printing import Layout
 from relay.domain.review import Draft, FacilityRules, Finding
 
 
@@ -16,7 +17,7 @@ class LetterPages(Protocol):
     def unprintable(self, text: str) -> list[Unprintable]:
         """The characters of the text that cannot be printed, in their order."""
 
-    def page_count(self, text: str) -> int:
+    def page_count(self, text: str, layout: Layout = Layout.NORMAL) -> int:
         """How many letter pages the text fills, without photos and reply sheets; also of one that cannot be printed."""
 
     async def preview(self, letter: LetterToPrint) -> list[bytes]:

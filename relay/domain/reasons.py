@@ -5,6 +5,7 @@ Codes for the tables, sentences for people.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -65,6 +66,29 @@ FOR_PARTS: Final = (
     ReviewReason.OTHER_PEOPLE,
 )
 """Why a photo is left out or words are covered."""
+
+
+class ReturnReason(StrEnum):
+    """Why the post brought a letter back."""
+
+    MOVED = "moved"
+    RELEASED = "released"
+    NOT_FOUND = "not_found"
+    REFUSED = "not_accepted"
+
+
+RETURN_REASONS: Final[dict[ReturnReason, str]] = {
+    ReturnReason.MOVED: _("The prisoner was moved to another place. We look for the new address and send it there."),
+    ReturnReason.RELEASED: _("The prisoner was released."),
+    ReturnReason.NOT_FOUND: _("The prisoner was not found at this address. We check the address."),
+    ReturnReason.REFUSED: _("The facility or the prisoner did not accept it."),
+}
+
+
+LETTER_REASONS: Final[Mapping[str, str]] = {
+    str(code): said for reasons in (REVIEW_REASONS, RETURN_REASONS) for code, said in reasons.items()
+}
+"""What a sender is told about a letter that stops, by the reason code."""
 
 
 class PageDoubt(StrEnum):

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from relay.domain.letters import Photo
+from relay.domain.printing import PrintRules, Weight
 
 UNDONE: Final = "undone"
 """Stands as the reason in the event with which a decision is taken back."""
@@ -104,3 +105,5 @@ class FacilityRules:
     """How many photos may go with a letter."""
     characters: int
     """How long a letter may be."""
+    printing: PrintRules
+    weight: Weight

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from relay.domain.letters import Transcript, Wants
 from relay.domain.lives import MailKind
-from relay.domain.reasons import REVIEW_REASONS, ReviewReason
+from relay.domain.reasons import LETTER_REASONS
 from relay.locale import catalogue
 
 
@@ -60,9 +60,10 @@ def confirmation(envelope: Envelope, link: str, days: int) -> EmailMessage:
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """Why the review decided what it did about a letter, or a part of it."""
+    """Why a letter, or a part of it, goes no further."""
 
-    reason: ReviewReason
+    reason: str
+    """One of `relay.domain.reasons.LETTER_REASONS`."""
     note: str = ""
     """What the volunteer wrote to the sender."""
 
@@ -90,7 +91,7 @@ def notice(envelope: Envelope, kind: MailKind, prisoner: str, link: str, why: Wh
     }
     lines = [sentences[kind].format(prisoner=prisoner)]
     if why is not None:
-        lines.append(_("The reason: {reason}").format(reason=_(REVIEW_REASONS[why.reason])))
+        lines.append(_("The reason: {reason}").format(reason=_(LETTER_REASONS[why.reason])))
         if why.note:
             lines.append(_("The volunteer writes: {note}").format(note=why.note))
     lines += [_("Your letters and the answers are here:"), link, _keep_secret(envelope.language)]

@@ -18,7 +18,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from relay.config import Settings
 from relay.domain.letters import Transcript, Wants
 from relay.domain.lives import MailKind, MailState, Record
-from relay.domain.reasons import ReviewReason
 from relay.domain.reply_parts import REPLY_PDF
 from relay.mail import compose
 from relay.sealing import Context, PrivateKey
@@ -163,7 +162,7 @@ class Sender:
         """The reason and the note of the decision that a mail is about."""
         if row.decision_id is None:
             told = row.kind in {MailKind.RETURNED, MailKind.REFUSED}  # refused before decisions were kept
-            return compose.Why(ReviewReason(reason)) if told and reason else None
+            return compose.Why(reason) if told and reason else None
         found = (
             await connection.execute(
                 sa.select(decisions.c.reason, decisions.c.note).where(decisions.c.id == row.decision_id)
@@ -175,7 +174,7 @@ class Sender:
         if found.note is not None:
             key = await load_key(connection, letter_context(row.letter_id), self._key)
             note = key.decrypt(found.note).decode()
-        return compose.Why(ReviewReason(found.reason), note)
+        return compose.Why(found.reason, note)
 
     def _envelope(self, row: sa.Row[*tuple[Any, ...]], address: str, language: str) -> compose.Envelope:
         # Every server takes a domain of other letters in its ASCII form; only some take such a name before the @.

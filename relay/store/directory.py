@@ -62,7 +62,8 @@ async def search(connection: AsyncConnection, text: str) -> list[Known]:
     rows = (await connection.execute(query.order_by(prisoners.c.name))).mappings()
     found = []
     for row in rows:
-        place = _findable(f"{row['facility_name']} {row['facility_address']}")
+        where = (row[f"facility_{part}"] for part in ("name", "address", "street", "town", "region", "postcode"))
+        place = _findable(" ".join(where))
         name = f"{row['prisoner_slug']} {_findable(row['prisoner_name'])} {place}"
         if all(word in name for word in words):
             found.append(_known(row))
@@ -98,7 +99,17 @@ async def by_id(connection: AsyncConnection, prisoner_id: str) -> Known:
 async def all_facilities(connection: AsyncConnection) -> list[Facility]:
     """All facilities by name."""
     rows = await connection.execute(sa.select(facilities).order_by(facilities.c.name))
-    return [Facility.model_validate({name: row[name] for name in Facility.model_fields}) for row in rows.mappings()]
+    return [_facility(row) for row in rows.mappings()]
+
+
+def _facility(row: sa.RowMapping) -> Facility:
+    return Facility.model_validate({name: row[name] for name in Facility.model_fields})
+
+
+async def facilities_by_id(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, Facility]:
+    """These facilities by their ids."""
+    rows = await connection.execute(sa.select(facilities).where(facilities.c.id.in_(list(ids))))
+    return {row["id"]: _facility(row) for row in rows.mappings()}
 
 
 async def save_facility(connection: AsyncConnection, facility: Facility) -> str:
@@ -117,11 +128,24 @@ async def save(connection: AsyncConnection, entries: Iterable[Entry], *, by: Act
     for entry in entries:
         if entry.facility.slug not in ids:
             ids[entry.facility.slug] = await save_facility(connection, entry.facility)
+        # Who arrives somewhere else has often lost all addresses.
+        lives = (prisoners.c.slug == entry.prisoner.slug, prisoners.c.facility_id != ids[entry.facility.slug])
+        await connection.execute(sa.update(prisoners).where(*lives).values(tell_correspondents=True))
         prisoner_id = await _save(connection, prisoners, entry.prisoner, facility_id=ids[entry.facility.slug])
-        await _hold_letters(connection, prisoner_id, by, at)
+        await hold_or_queue(connection, prisoner_id, by=by, at=at)
 
 
-async def _hold_letters(connection: AsyncConnection, prisoner_id: str, by: Actor, at: datetime.datetime) -> None:
+async def lost(
+    connection: AsyncConnection, prisoner_id: str, state: PrisonerState, *, by: Actor, at: datetime.datetime
+) -> None:
+    """Note that a prisoner cannot be written to at the known address; the letters that wait are held."""
+    await alone(connection, "directory")
+    await connection.execute(sa.update(prisoners).where(prisoners.c.id == prisoner_id).values(state=state))
+    await hold_or_queue(connection, prisoner_id, by=by, at=at)
+
+
+async def hold_or_queue(connection: AsyncConnection, prisoner_id: str, *, by: Actor, at: datetime.datetime) -> None:
+    """Hold the letters that wait for a prisoner who cannot be written to; queue those that are held for others."""
     state = (await connection.execute(sa.select(prisoners.c.state).where(prisoners.c.id == prisoner_id))).scalar_one()
     active = state == PrisonerState.ACTIVE
     waiting = [LetterState.HELD] if active else [*REVIEWED, LetterState.APPROVED]

@@ -12,6 +12,7 @@ from relay.domain.letter_pages import LetterToPrint
 from relay.domain.letters import LetterBody, Treatment, printed_text
 from relay.domain.lives import BatchState, LetterState, Record
 from relay.domain.photos import photo_part
+from relay.domain.printing import PrintRules
 from relay.domain.reply_code import ReplyCode
 from relay.sealing import ContentKey, Context, InboxSecret, PrivateKey
 from relay.store.directory import Known
@@ -119,9 +120,17 @@ async def read_photos(store: Store, letter_id: str, body: LetterBody, key: Priva
 
 
 async def to_print(
-    store: Store, letter_id: str, known: Known, key: PrivateKey, return_address: tuple[str, ...]
+    store: Store,
+    letter_id: str,
+    known: Known,
+    key: PrivateKey,
+    return_address: tuple[str, ...],
+    rules: PrintRules,
 ) -> LetterToPrint:
-    """A letter as the printer needs it; `return_address` is the installation's, a facility's own goes before."""
+    """A letter as the printer needs it; `return_address` is the installation's, a facility's own goes before.
+
+    Raises SealBrokenError and BlobMissingError.
+    """
     async with store.database.reading() as connection:
         body = await read_body(connection, letter_id, key)
         treatment = await read_treatment(connection, letter_id, key)
@@ -130,7 +139,7 @@ async def to_print(
         written_on = created.scalar_one().date()
     photos = () if treatment.without_photos else await read_photos(store, letter_id, body, key)
     printed = body.model_copy(update={"text": printed_text(body, treatment)})
-    return printable(known, printed, code, written_on, return_address, sheets, photos)
+    return printable(known, printed, code, written_on, return_address, sheets, rules, photos)
 
 
 def printable(
@@ -140,6 +149,7 @@ def printable(
     written_on: datetime.date,
     return_address: tuple[str, ...],
     sheets: int,
+    rules: PrintRules,
     photos: tuple[bytes, ...] = (),
 ) -> LetterToPrint:
     """The letter that will be printed from what was written; see `to_print`."""
@@ -154,6 +164,8 @@ def printable(
         return_address=own or return_address,
         reply_sheets=sheets,
         photos=photos,
+        layout=known.prisoner.layout,
+        rules=rules,
     )
 
 

@@ -65,6 +65,10 @@ facilities = Table(
     Column("name", Text, nullable=False),
     Column("country", String(2), nullable=False),
     Column("address", Text, nullable=False),
+    Column("street", Text, nullable=False, server_default=sa.text("''")),
+    Column("town", Text, nullable=False, server_default=sa.text("''")),
+    Column("region", Text, nullable=False, server_default=sa.text("''")),
+    Column("postcode", Text, nullable=False, server_default=sa.text("''")),
     Column("return_address", Text, nullable=False, server_default=sa.text("''")),
     Column("review_days", Integer, nullable=False, server_default="3"),
 )
@@ -79,6 +83,9 @@ prisoners = Table(
     Column("birth_year", Integer),
     Column("language", String(2), nullable=False),
     Column("state", String(16), nullable=False),
+    Column("layout", String(8), nullable=False, server_default="normal"),
+    Column("name_on_envelope", Text, nullable=False, server_default=sa.text("''")),
+    Column("tell_correspondents", sa.Boolean, nullable=False, server_default=sa.false()),  # in the next envelope
 )
 
 volunteers = Table(
@@ -124,7 +131,41 @@ batches = Table(
     Column("state", String(16), nullable=False, index=True),
     Column("state_since", Moment, nullable=False),
     Column("created_at", Moment, nullable=False),
+    Column("copy", sa.Boolean, nullable=False, server_default=sa.false()),  # of `reprints`, not of its own letters
+    Column("checkpoint", HASH),  # the head of the journal when it was made, as its manifest says
+    Column("progress", Integer, nullable=False, server_default="0"),  # letters rendered so far
     *_leased(),
+)
+
+envelopes = Table(
+    "envelopes",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("batch_id", ID, ForeignKey("batches.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("prisoner_id", ID, ForeignKey("prisoners.id"), nullable=False, index=True),
+    Column("sheets", Integer, nullable=False),
+    Column("grams", sa.Float, nullable=False),
+    Column("postage", sa.Float),  # up to how many grams its class goes; none takes it where this is empty
+    Column("tracking", String(40)),
+    Column("created_at", Moment, nullable=False),
+    UniqueConstraint("batch_id", "number"),
+)
+
+print_jobs = Table(
+    "print_jobs",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("batch_id", ID, ForeignKey("batches.id"), nullable=False, index=True),
+    Column("printer", String(80), nullable=False),
+    Column("printer_job", Integer),  # the printer's own number
+    Column("state", String(16), nullable=False),
+    Column("detail", Text),
+    Column("pages_done", Integer, nullable=False, server_default="0"),
+    Column("created_at", Moment, nullable=False),
+    Column("state_since", Moment, nullable=False),
+    *_leased(),
+    Index("ix_print_jobs_queue", "state", "created_at"),
 )
 
 SILENT: Final = sa.text("state = 'delivered' AND outcome IS NULL")
@@ -154,10 +195,26 @@ letters = Table(
     Column("translate_from", String(3)),  # its language, where the facility does not take it
     Column("treatment", LargeBinary),  # what the review did to it; sealed like the body
     Column("outcome", String(16)),
+    Column("card", sa.Boolean, nullable=False, server_default=sa.false()),  # may stand on one sheet with others
+    Column("sheets", Integer),  # of paper, once it is approved
     *_leased(),
     Index("ix_letters_queue", "state", "due_at"),
     Index("ix_letters_holder", "lease_owner", sqlite_where=HELD, postgresql_where=HELD),
     Index("ix_letters_silent", "state", "state_since", sqlite_where=SILENT, postgresql_where=SILENT),
+)
+
+enclosures = Table(
+    "enclosures",
+    metadata,
+    Column("envelope_id", ID, ForeignKey("envelopes.id"), primary_key=True),
+    Column("letter_id", ID, ForeignKey("letters.id"), primary_key=True, index=True),
+)
+
+reprints = Table(
+    "reprints",
+    metadata,
+    Column("batch_id", ID, ForeignKey("batches.id"), primary_key=True),
+    Column("letter_id", ID, ForeignKey("letters.id"), primary_key=True, index=True),
 )
 
 decisions = Table(

@@ -107,6 +107,17 @@ async def move(
         )
 
 
+async def note(
+    connection: AsyncConnection, record: Record, record_id: str, *, by: Actor, at: datetime.datetime, reason: str
+) -> None:
+    """Append an event that leaves the record in its state. Raises NotThereError."""
+    table = TABLES[record]
+    row = (await connection.execute(sa.select(table.c.state).where(table.c.id == record_id).with_for_update())).first()
+    if row is None:
+        raise NotThereError(f"there is no {record} {record_id}")
+    await _append(connection, record, record_id, at=at, actor=by, source=row.state, target=row.state, reason=reason)
+
+
 async def to_translators(connection: AsyncConnection, letter_id: str, *, by: Actor, at: datetime.datetime) -> None:
     """Pass a queued letter on to the translators, if the facility does not take its language and nobody did so yet."""
     letters, decisions = tables.letters, tables.decisions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from typing import Any, Final
 
@@ -15,7 +16,6 @@ from relay.domain.claim_phrase import new_claim_phrase
 from relay.domain.directory import Entry, PrisonerState
 from relay.domain.letters import LetterBody, Photo, Wants
 from relay.domain.lives import WORKER
-from relay.domain.review import FacilityRules
 from relay.store import directory, tables
 from relay.store.sealed import Store
 from tests.fakes.screening import FakeScreening
@@ -28,9 +28,8 @@ SECOND: Final = datetime.timedelta(seconds=1)
 
 def review_of(house: House, *words: str, undo: datetime.timedelta = UNDO, **rules: Any) -> Review:
     """The review of a house, whose screening finds these words."""
-    known: dict[str, Any] = {"takes": (), "second_reader": False, "print_original": False, "photos": 3}
-    known["characters"] = 12000
-    screening = FakeScreening(words, FacilityRules(**known | rules))
+    screening = FakeScreening(words)
+    screening.rules = dataclasses.replace(screening.rules, **rules)
     return Review(house.store, house.office_key, screening, house.pages, ("PO Box 9",), undo)
 
 

@@ -12,12 +12,14 @@ import pytest
 from censor_queue import claims, decisions, evening, translations
 from censor_queue.decisions import NOTE_MAX, ReasonMissingError
 from censor_queue.review import Review
+from print import queue
 from print import steps as printing
 from relay.desk import steps as desk_steps
 from relay.domain.directory import PrisonerState
 from relay.domain.letter_pages import LetterToPrint
 from relay.domain.letters import COVER, LetterBody, Treatment
 from relay.domain.lives import MailState
+from relay.domain.printing import USUAL_RULES
 from relay.domain.reasons import ReviewReason
 from relay.store import directory, tables
 from relay.store.leases import LeaseLostError
@@ -48,7 +50,7 @@ async def printed(house: House, sent: Sent) -> LetterToPrint:
     async with house.store.database.reading() as connection:
         known = await directory.by_slug(connection, sent.person.prisoner.slug)
     assert known is not None
-    return await to_print(house.store, sent.id, known, house.office_key, ())
+    return await to_print(house.store, sent.id, known, house.office_key, (), USUAL_RULES)
 
 
 async def note_of(house: House, sent: Sent) -> str | None:
@@ -64,7 +66,8 @@ async def note_of(house: House, sent: Sent) -> str | None:
 async def edited(house: House, sent: Sent, text: str = "Another text") -> None:
     """The sender changes the letter."""
     body = LetterBody(text=text, printed_name="Mary", address=None)
-    await desk_steps.edit(house.store, sent.secret, sent.id, body, [], None)
+    changed = desk_steps.Changed(body, (), reply_sheets=1, card=False, translate_from=None)
+    await desk_steps.edit(house.store, sent.secret, sent.id, changed)
 
 
 # --- each decision
@@ -372,7 +375,7 @@ async def test_mail_and_batch_wait_until_the_decision_has_settled(
         with pytest.raises(printing.NothingToPrintError):
             await house.batch()
         async with house.store.database.reading() as connection:
-            assert await printing.waiting(connection, house.clock()) == []
+            assert await queue.waiting(connection, house.printing.screening, house.clock()) == []
     house.clock.now += UNDO * 0.001
     assert await send_all(sender) == 1
     assert [mail.recipients for mail in smtp_catcher.mails] == [[ADDRESS]]

@@ -45,7 +45,7 @@ async def posted(house: House, review: Review, person: Entry = ENGLISH, *, photo
     assert (await take(review, anna)).id == sent.id
     await decisions.approve(review, sent.id, anna)
     batch = await house.batch(person)
-    await print_steps.rendered(house.store, batch, [sent.id], b"pages")
+    await house.on_paper(batch)
     for state in (BatchState.PRINTED, BatchState.POSTED):
         await print_steps.mark(house.store, batch, state, anna)
     return sent
@@ -186,7 +186,7 @@ async def test_photo_can_be_refused_only_where_one_was_sent(house: House, review
     await take(review, anna)
     await decisions.approve(review, left_out.id, anna, without_photos=True, reason=ReviewReason.PHOTO)
     batch = await house.batch()
-    await print_steps.rendered(house.store, batch, [left_out.id], b"pages")
+    await house.on_paper(batch)
     async with house.store.database.reading() as connection:
         (found,) = await outcomes.sent_letters(connection, house.office_key, await house.code(left_out))
     assert found.possible == ()

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 
-from censor_queue.profiles import Profile, ProfileError, UnknownProfileError, load_profiles
+from censor_queue.profiles import ProfileError, UnknownProfileError, load_profiles
 from relay.domain.directory import Facility
+from relay.domain.letters import Photo
+from relay.domain.printing import EnvelopeFormat, PrintRules, Weight, Window
 from relay.domain.review import Draft, FacilityRules, Severity
 
 ROOT = Path(__file__).parent.parent.parent
@@ -19,6 +21,7 @@ sentence = { en = "No owls.", ru = "Без сов.", de = "Keine Eulen.", sv = "
 match = ["An owl!"]
 pass = ["A cat."]
 """
+PHOTO = Photo(width=800, height=600, size=60_000)
 OWLS = f'[[rule]]\nid = "owls"\nseverity = "warn"\nwords = ["owl*"]\n{SENTENCES}'
 
 
@@ -61,7 +64,13 @@ def test_extending_profile_changes_only_what_it_names(tmp_path: Path) -> None:
     profiles = load_profiles(profile(tmp_path, "ik-99", text))
     own, russia = profiles.named("ik-99"), profiles.named("russia")
     assert own.facility_rules == FacilityRules(
-        ("ru",), second_reader=True, print_original=False, photos=0, characters=10000
+        takes=("ru",),
+        second_reader=True,
+        print_original=False,
+        photos=0,
+        characters=10000,
+        printing=PrintRules(censor_slip=True),
+        weight=Weight(),
     )
     assert own.limits == russia.limits.model_copy(update={"photos": 0})
     assert (own.countries, own.weight) == ((), russia.weight)
@@ -109,6 +118,9 @@ HEAD = 'extends = "common"\ntitle = "Mine"\n'
         (HEAD + 'countries = ["Russia"]', "mine.toml: countries.0: "),
         (HEAD + 'countries = ["RU"]', "russia.toml: mine.toml is for RU already"),
         (HEAD + "[limits]\npages = 0", "mine.toml: limits.pages: "),
+        (HEAD + "[weight]\nphoto = 4.99", "mine.toml: weight.photo: unknown key"),
+        (HEAD + "[print]\nphotos_per_page = 3", "mine.toml: print.photos_per_page: "),
+        (HEAD + '[print]\nenvelope = "C5"\nwindow = "US10"', "mine.toml: print: No envelope C5 has a window US10; "),
         (HEAD + "[rule]\nid = 1", "mine.toml: rules are written as [[rule]]"),
         (HEAD + '[[rule]]\nseverity = "warn"', "mine.toml: rule 1 has no id"),
         (HEAD + OWLS + OWLS, "mine.toml: rule owls stands there twice"),
@@ -148,10 +160,66 @@ def test_wrong_profile_says_file_rule_and_fault(tmp_path: Path, text: str, sente
     assert str(error.value)[: len(sentence)] == sentence
 
 
-@pytest.mark.parametrize("each", [*load_profiles()], ids=lambda each: str(each.name))
-def test_letter_weighs_what_its_parts_weigh(each: Profile) -> None:
-    """A4 of 80 g/m² is 4.99 g: two pages, a reply sheet and the envelope are just within 20 g."""
-    assert round(each.weight.of(Draft("", 2, reply_sheets=1)), 2) == 19.97
+def test_print_table_of_an_extending_profile_changes_only_what_it_names(tmp_path: Path) -> None:
+    text = """
+        extends = "united-kingdom"
+        title = "Wing"
+        facilities = ["wing"]
+        [print]
+        duplex = true
+        grey = true
+        photos_per_page = 2
+        photo_mm = [150, 100]
+        matrix_codes = false
+        envelope = "C5"
+        window = "DIN5008-B"
+        [weight]
+        envelope = 7
+        classes = [100, 250]
+    """
+    wing = load_profiles(profile(tmp_path, "wing", text)).named("wing").facility_rules
+    assert wing.printing == PrintRules(
+        duplex=True,
+        grey=True,
+        photos_per_page=2,
+        photo_mm=(150, 100),
+        matrix_codes=False,
+        envelope=EnvelopeFormat.C5,
+        window=Window.DIN5008_B,
+        return_envelope=EnvelopeFormat.DL,
+    )
+    assert wing.weight == Weight(envelope=7, classes=(100, 250))
+
+
+def test_shipped_profiles_say_how_letters_are_printed() -> None:
+    assert {each.name: each.printing for each in load_profiles()} == {
+        "common": PrintRules(),
+        "russia": PrintRules(censor_slip=True),
+        "united-kingdom": PrintRules(return_envelope=EnvelopeFormat.DL),
+    }
+
+
+PAPER = 4.99
+"""A4 of 80 g/m², in grams."""
+
+
+@pytest.mark.parametrize(
+    ("name", "draft", "grams"),
+    [
+        ("common", Draft("", 2, reply_sheets=1), 3 * PAPER + 5),
+        ("russia", Draft("", 2, reply_sheets=1), 3 * PAPER + 5),
+        ("russia", Draft("", 1, 2, (PHOTO, PHOTO)), 5 * PAPER + 5),
+        ("united-kingdom", Draft("", 1, reply_sheets=1), 2 * PAPER + 5 + 5),
+    ],
+)
+def test_letter_weighs_its_sheets_and_its_envelopes(name: str, draft: Draft, grams: float) -> None:
+    assert load_profiles().named(name).grams(draft) == pytest.approx(grams)
+
+
+def test_letter_on_both_sides_with_small_photos_weighs_fewer_sheets(tmp_path: Path) -> None:
+    text = 'extends = "common"\ntitle = "Mine"\n[print]\nduplex = true\nphotos_per_page = 4'
+    mine = load_profiles(profile(tmp_path, "mine", text)).named("mine")
+    assert mine.grams(Draft("", 2, 1, (PHOTO,) * 4)) == pytest.approx(3 * PAPER + 5)
 
 
 def test_wheel_has_the_shipped_profiles(tmp_path: Path) -> None:

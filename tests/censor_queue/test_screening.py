@@ -177,6 +177,7 @@ def test_any_text_is_screened(text: str) -> None:
         (Draft(LETTER, 18), COMMON, [("pages", "warn"), ("weight", "info")]),
         (Draft(LETTER, 19), COMMON, [("pages", "warn"), ("too_heavy", "warn")]),
         (Draft(LETTER, 19), RUSSIA, [("pages", "warn"), ("too_heavy", "block")]),
+        (Draft(LETTER, 2), BRITAIN, [("weight", "info")]),
         (Draft(LETTER, 1, photos=(Photo(width=900, height=600, size=1),)), RUSSIA, [("photo_kinds", "info")]),
         (
             Draft(LETTER, 1, photos=(Photo(width=900, height=300, size=1),) * 5),
@@ -337,7 +338,13 @@ def test_screener_is_the_screening() -> None:
     draft = Draft("Путин", 1)
     assert port.findings(draft, prison, "en") == SCREENER.screened(draft, RUSSIA, "en")
     assert port.rules_of(prison) == FacilityRules(
-        ("ru",), second_reader=False, print_original=False, photos=3, characters=10000
+        takes=("ru",),
+        second_reader=False,
+        print_original=False,
+        photos=3,
+        characters=10000,
+        printing=RUSSIA.printing,
+        weight=RUSSIA.weight,
     )
     assert SCREENER.rule_ids(prison) == tuple(rule.id for rule in RUSSIA.rules)
     assert "foreign_words" not in SCREENER.rule_ids(prison.model_copy(update={"country": "SE"}))

@@ -13,16 +13,15 @@ from censor_queue import claims, decisions, translations
 from censor_queue.claims import HARD_END, LEASE, LetterToReview
 from censor_queue.review import Review
 from censor_queue.translations import CannotPrintError, Draft, DraftChangedError, draft_of, mark
-from print.jobs import render_next
 from print.steps import batch_pdf
 from relay.domain.letters import Translation
 from relay.domain.lives import LetterState
-from relay.domain.review import FacilityRules
 from relay.store import tables
 from relay.store.leases import LeaseLostError
 from relay.store.letters import read_treatment
 from tests.censor_queue.letters import review_of, take, volunteer, with_photos
-from tests.workplaces import RUSSIAN, WORKER_NAME, Client, House, Sent, both_engines, get, post
+from tests.fakes.screening import FakeScreening
+from tests.workplaces import RUSSIAN, Client, House, Sent, both_engines, get, post
 
 SPANISH = "Querida amiga:\n\nla nieve llegó temprano.\nTuya"
 RUSSIAN_TEXT = "Дорогая подруга!\n\nСнег выпал рано.\nТвоя"
@@ -253,7 +252,7 @@ async def test_undone_translation_is_a_draft_again(house: House, review: Review,
 
 def with_original(review: Review) -> Review:
     """The same, at facilities that want to see the original too."""
-    rules = FacilityRules(takes=("ru",), second_reader=False, print_original=True, photos=3, characters=12000)
+    rules = dataclasses.replace(FakeScreening().rules, takes=("ru",), print_original=True)
     return dataclasses.replace(review, screening=dataclasses.replace(review.screening, rules=rules))  # type: ignore[type-var]
 
 
@@ -268,7 +267,7 @@ async def test_translation_is_printed_with_or_without_the_original(
     await take(review, anna)
     await decisions.approve(review, sent.id, anna)
     batch = await house.batch(RUSSIAN)
-    assert await render_next(house.store, house.settings, WORKER_NAME, house.office_key, house.pages)
+    assert await house.render()
     pdf = await batch_pdf(house.store, batch, house.office_key)
     with pypdfium2.PdfDocument(pdf) as document:
         printed = " ".join(document[0].get_textpage().get_text_bounded().split())

@@ -23,7 +23,7 @@ from tests.workplaces import ADDRESS, RUSSIAN, Answer, Client, House, Sent, both
 
 NOTE = "Leave out the court."
 NEW = "Dear friend, we had snow."
-CHANGED = {"text": NEW, "printed_name": "Mary Ann"}
+CHANGED = {"text": NEW, "printed_name": "Mary Ann", "reply_sheets": "2"}
 BY_YOU = "Changed by you. A volunteer will read it next, before all others."
 TOO_LATE = "This letter cannot be changed any more"
 RUSSIAN_TEXT = "Здравствуйте! У нас выпал первый снег, и дети лепят снеговика."
@@ -59,7 +59,8 @@ async def body_of(house: House, letter: Sent) -> LetterBody:
 async def change(house: House, letter: Sent, text: str = NEW, translate_from: str | None = None) -> None:
     """What the desk does with a changed letter."""
     body = LetterBody(text=text, printed_name="Mary", address=None)
-    await steps.edit(house.store, letter.secret, letter.id, body, (), translate_from)
+    changed = steps.Changed(body, (), reply_sheets=1, card=False, translate_from=translate_from)
+    await steps.edit(house.store, letter.secret, letter.id, changed)
 
 
 async def test_inbox_tells_what_is_asked_and_leads_to_the_form(desk: Client, sent: Sent) -> None:
@@ -75,7 +76,7 @@ async def test_form_holds_the_letter_with_what_was_asked_and_what_is_found(desk:
     assert (answer.status, screen.heading, screen.wrong) == (200, "A letter to John Sample", [])
     assert f"{REVIEW_REASONS[ReviewReason.CASE_DETAILS]} The volunteer writes: {NOTE}" in screen.text
     assert f"Before you send {GIRAFFES} Line 1: A giraffe in court" in screen.text
-    assert screen.fields == {"text": "A giraffe in court", "printed_name": "Mary", "photos": ""}
+    assert screen.fields == {"text": "A giraffe in court", "printed_name": "Mary", "card": "", "photos": ""}
 
 
 @both_engines
@@ -91,6 +92,7 @@ async def test_changed_letter_takes_the_place_of_the_old_one(house: House, desk:
     after = await house.row(tables.letters)
     assert (after.state, after.reason, after.treatment, after.translate_from) == ("queued", None, None, None)
     assert after.created_at == before.created_at
+    assert (await house.row(tables.reply_orders)).sheets == 2
     screen = (await get(desk, sent.inbox)).screen
     assert BY_YOU in screen.text
     assert NEW in screen.text

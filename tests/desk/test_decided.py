@@ -11,7 +11,6 @@ import pytest
 
 from censor_queue import claims, decisions
 from censor_queue.review import Review
-from print import steps as print_steps
 from relay.domain.letters import LetterBody, Photo
 from relay.domain.lives import SENTENCES, LetterState, Record
 from relay.domain.reasons import REVIEW_REASONS, ReviewReason
@@ -220,7 +219,7 @@ async def test_letter_that_came_back_tells_why(house: House, desk: Client) -> No
     anna = await read(house, sent)
     await approve_in_part(house.review, sent.id, anna)
     batch = await house.batch()
-    await print_steps.rendered(house.store, batch, [sent.id], b"pages")
+    await house.on_paper(batch)
     async with house.store.database.writing() as connection:
         for state, reason in (
             (LetterState.PRINTED, None),

@@ -107,7 +107,7 @@ async def in_open_batch(house: House) -> Sent:
 
 async def in_rendered_batch(house: House) -> Sent:
     sent = await house.approved()
-    await print_steps.rendered(house.store, await house.batch(), [sent.id], b"pages")
+    await house.on_paper(await house.batch())
     return sent
 
 
@@ -160,7 +160,7 @@ async def test_letter_taken_back_while_its_pages_are_stored_is_in_one_state_only
     batch = await house.batch()
     withdrawn, stored = await asyncio.gather(
         steps.withdraw(house.store, sent.id),
-        print_steps.rendered(house.store, batch, [sent.id], b"pages"),
+        house.on_paper(batch),
         return_exceptions=True,
     )
     letter, batch_row = await house.row(tables.letters, id=sent.id), await house.row(tables.batches, id=batch)

@@ -56,9 +56,19 @@ async def previewed(desk: Client, **changes: str) -> Screen:
                 "The character “\ufffd” (U+0007) in line 2, place 13, cannot be printed.",
             ],
         ),
+        (
+            {"text": "\r\n \r\n\U00012000 or \U00012000"},
+            [
+                "The character “\U00012000” (CUNEIFORM SIGN A) in line 3, place 1, and in 1 more place, "
+                "cannot be printed."
+            ],
+        ),
         ({"printed_name": "  "}, [NO_NAME]),
         ({"printed_name": "N" * 61}, ["At most 60 characters fit here."]),
-        ({"printed_name": "Mary \U00012000"}, ["This name has characters that cannot be printed."]),
+        (
+            {"printed_name": "Mary \U00012000\ue000 \U00012000"},
+            ["This name has characters that cannot be printed: “\U00012000” (CUNEIFORM SIGN A), “\ufffd” (U+E000)."],
+        ),
         ({"address": "mary"}, [BAD_ADDRESS]),
         ({"address": "mary@"}, [BAD_ADDRESS]),
         ({"address": "mary@sender.example, eve@other.example"}, [BAD_ADDRESS]),
@@ -104,8 +114,10 @@ async def test_complaint_stands_at_its_field_for_screen_readers(desk: Client) ->
 
 
 async def test_too_many_bad_characters_are_not_all_listed(desk: Client) -> None:
-    answer = await post(desk, TO, GOOD | {"text": "\U00012000" * 50, "action": "preview"})
-    assert len(answer.screen.wrong) == 1 + 10
+    text = "".join(chr(0x12000 + number) for number in range(50))
+    answer = await post(desk, TO, GOOD | {"text": text, "action": "preview"})
+    assert len(answer.screen.wrong) == 1 + 10 + 1
+    assert answer.screen.wrong[-1] == "40 more characters cannot be printed."
 
 
 async def test_preview_shows_the_pages_and_stores_nothing(house: House, desk: Client) -> None:
@@ -133,8 +145,10 @@ async def test_going_back_to_change_something_keeps_form_and_words(desk: Client)
     assert back.status == 200
     assert back.screen.heading == "A letter to John Sample"
     assert back.screen.wrong == []
-    assert back.screen.fields == first.fields | {"text": back.screen.fields["text"], "photos": ""}
+    chosen = {"reply_sheets": first.fields.pop("reply_sheets")}
+    assert back.screen.fields == first.fields | {"text": back.screen.fields["text"], "card": "", "photos": ""}
     again = await post(desk, TO, back.screen.fields | {"text": "Other words", "action": "preview"})
+    first.fields |= chosen
     assert again.screen.fields == first.fields | {"text": "Other words"}
 
 

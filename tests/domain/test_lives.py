@@ -29,14 +29,14 @@ ENDS = {
         LetterState.WITHDRAWN,
         LetterState.EXPIRED,
         LetterState.DELIVERED,
-        LetterState.RETURNED,
     },
     Record.BATCH: {"posted"},
     Record.SCAN: {ScanState.SPLIT},
     Record.PAGE: {PageState.PLACED, PageState.VOID},
     Record.REPLY: {ReplyState.RELEASED},
 }
-"""Where a life may end. A refused letter is not among them: for some minutes the refusal can be undone."""
+"""Where a life may end. A refused letter is not among them: for some minutes the refusal can be undone; nor one that
+came back: its prisoner may be found."""
 
 
 @pytest.mark.parametrize("record", Record)
@@ -65,7 +65,7 @@ def test_sender_gets_mail_with_these_steps_alone() -> None:
         (LetterState.UNCONFIRMED, LetterState.QUEUED): MailKind.QUEUED,
         **{(state, LetterState.REFUSED): MailKind.REFUSED for state in REVIEWED},
         **{(state, LetterState.CHANGES_REQUESTED): MailKind.CHANGES for state in REVIEWED},
-        (LetterState.POSTED, LetterState.RETURNED): MailKind.RETURNED,
+        **{(state, LetterState.RETURNED): MailKind.RETURNED for state in (LetterState.PRINTED, LetterState.POSTED)},
         (LetterState.PRINTED, LetterState.POSTED): MailKind.POSTED,
         (ReplyState.CHECKED, ReplyState.RELEASED): MailKind.REPLY,
     }

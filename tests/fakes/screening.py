@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from relay.domain.directory import Facility
+from relay.domain.printing import USUAL_RULES, Weight
 from relay.domain.review import Draft, FacilityRules, Finding, Severity
 
 
@@ -15,7 +16,13 @@ class FakeScreening:
     words: tuple[str, ...] = ()
     rules: FacilityRules = field(
         default_factory=lambda: FacilityRules(
-            takes=(), second_reader=False, print_original=False, photos=3, characters=12000
+            takes=(),
+            second_reader=False,
+            print_original=False,
+            photos=3,
+            characters=12000,
+            printing=USUAL_RULES,
+            weight=Weight(),
         )
     )
     drafts: list[Draft] = field(default_factory=list)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pypdfium2
 import pytest
 import zxingcpp
 
@@ -10,9 +11,11 @@ from print.rendering import page_of_sheet, render
 from print.reply_sheet import instructions, matrix_modules, words_of_ticks
 from relay.domain import sheet
 from relay.domain.languages import LANGUAGES
+from relay.domain.letter_pages import LetterToPrint
+from relay.domain.printing import REPLY_SHEETS_MAX, PrintRules
 from relay.domain.reply_code import MatrixCode, Side, read_code, read_matrix
-from relay.domain.sheet import Rect, Tick
-from tests.print.letters import CODE, PIXELS, Picture, cut, letter, picture_of, text_in
+from relay.domain.sheet import PAGE, Rect, Tick
+from tests.print.letters import CODE, PIXELS, Picture, cut, letter, pages_in, picture_of, text_in
 
 LETTER = letter(code=read_code("MW93PTG4SVH7").code, reply_sheets=2)
 PDF = render([LETTER])
@@ -60,7 +63,7 @@ def test_matrix_code_fills_its_place_in_modules_of_one_mm_with_white_around() ->
             ]
             for row in range(sheet.MATRIX_MODULES)
         ]
-        assert centres == modules
+        assert centres == modules.tolist()
 
 
 @EVERY_SIDE
@@ -138,21 +141,125 @@ def test_without_a_return_address_its_place_is_white() -> None:
     assert cut(picture_of(render([plain]), page_of_sheet(plain)), sheet.RETURN_ADDRESS).min() == 255
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_longest_name_and_address_stay_off_codes_and_marks(language: str) -> None:
-    long = letter(
+def crowded(language: str, *, matrix_codes: bool) -> LetterToPrint:
+    """A letter whose sheets are as full as they can be."""
+    return letter(
         prisoner_name="Пример-Вымышленный " * 8,
         sheet_language=language,
         return_address=("Очень длинное название вымышленной группы " * 4,) * 8,
+        reply_sheets=REPLY_SHEETS_MAX,
+        rules=PrintRules(matrix_codes=matrix_codes),
+        copy=True,
     )
-    pdf = render([long])
+
+
+EVERY_SHEET = pytest.mark.parametrize(
+    ("language", "matrix_codes"), [(language, codes) for language in LANGUAGES for codes in (True, False)]
+)
+EVERY_PLACE = (
+    sheet.HEADER,
+    *sheet.READABLE,
+    sheet.INSTRUCTIONS,
+    sheet.writing(Side.A),
+    sheet.writing(Side.B),
+    sheet.TICKS,
+    sheet.RETURN_ADDRESS,
+    *sheet.MARKS,
+)
+
+
+def apart(one: Rect, other: Rect) -> bool:
+    return one.right <= other.x or other.right <= one.x or one.bottom <= other.y or other.bottom <= one.y
+
+
+def test_no_place_of_the_sheet_reaches_into_the_quiet_zone_of_a_matrix_code() -> None:
+    quiet = [place.grown(sheet.QUIET) for place in sheet.MATRICES]
+    assert [place for place in EVERY_PLACE for zone in quiet if not apart(place, zone)] == []
+
+
+@EVERY_SHEET
+def test_quiet_zones_and_margins_are_white_on_the_fullest_sheets(language: str, matrix_codes: bool) -> None:
+    crowd = crowded(language, matrix_codes=matrix_codes)
+    pdf = render([crowd])
+    for number in (1, REPLY_SHEETS_MAX):
+        for side in range(len(Side)):
+            picture = picture_of(pdf, page_of_sheet(crowd, number) + side)
+            for place in sheet.MATRICES:
+                assert bool(cut(picture, place).min() == 0) is matrix_codes
+                cut(picture, place.grown(ONE_PIXEL))[:] = 255
+                assert cut(picture, place.grown(sheet.QUIET - ONE_PIXEL)).min() == 255
+            left, top, right, bottom = dark_box(picture, PAGE)
+            assert min(left, top, PAGE.width - right, PAGE.height - bottom) == pytest.approx(
+                sheet.MARGIN, abs=ONE_PIXEL
+            )
+
+
+@EVERY_SHEET
+def test_around_the_readable_codes_it_is_white(language: str, matrix_codes: bool) -> None:
+    crowd = crowded(language, matrix_codes=matrix_codes)
+    picture = picture_of(render([crowd]), page_of_sheet(crowd))
+    for place in sheet.READABLE:
+        left, top, right, bottom = dark_box(picture, place.grown(1))  # what the scanner cuts out
+        assert left > place.x
+        assert bottom - top == pytest.approx(sheet.CODE_HEIGHT, abs=0.3)
+        assert right < place.right
+
+
+@EVERY_SHEET
+def test_codes_of_the_fullest_sheets_are_read(language: str, matrix_codes: bool) -> None:
+    crowd = crowded(language, matrix_codes=matrix_codes)
+    pdf = render([crowd])
+    last = page_of_sheet(crowd, REPLY_SHEETS_MAX)
     for place, side in enumerate(Side):
-        page = page_of_sheet(long) + place
-        picture = picture_of(pdf, page)
-        found = zxingcpp.read_barcodes(picture)
-        assert [read_matrix(code.text) for code in found] == [MatrixCode(CODE, 1, side)] * 2
-        assert [read_code(text_in(pdf, page, area)).code for area in sheet.READABLE] == [CODE, CODE]
-        assert cut(picture, Rect(sheet.MARKS[2].x - 5, 255, 5, 35)).min() == 255
+        found = zxingcpp.read_barcodes(picture_of(pdf, last + place))
+        expected = [MatrixCode(CODE, REPLY_SHEETS_MAX, side)] * 2 if matrix_codes else []
+        assert [read_matrix(code.text) for code in found] == expected
+        assert [read_code(text_in(pdf, last + place, area)).code for area in sheet.READABLE] == [CODE, CODE]
+
+
+@pytest.mark.parametrize("dpi", [200, 300, 600])
+def test_matrix_code_is_painted_in_whole_pixels_at_every_resolution(dpi: int) -> None:
+    with pypdfium2.PdfDocument(PDF) as document:
+        picture = document[SIDES[0][2]].render(scale=dpi / 72, grayscale=True).to_numpy()
+    pixels = dpi / 25.4
+    for place in sheet.MATRICES:
+        zone = place.grown(sheet.QUIET - 2 / pixels)
+        code = picture[
+            round(zone.y * pixels) : round(zone.bottom * pixels), round(zone.x * pixels) : round(zone.right * pixels)
+        ]
+        assert np.unique(code).tolist() == [0, 255]
+    assert [code.text for code in zxingcpp.read_barcodes(picture)] == [str(MatrixCode(LETTER.code, 1, Side.A))] * 2
+
+
+def test_sheet_without_matrix_codes_speaks_of_one_code_and_is_else_the_same() -> None:
+    with_codes, without = (letter(rules=PrintRules(matrix_codes=codes)) for codes in (True, False))
+    said = [text_in(render([one]), page_of_sheet(one)) for one in (with_codes, without)]
+    assert said[0].replace("Keep codes and", "Keep the code and") == said[1]
+    pictures = [picture_of(render([one]), page_of_sheet(one)) for one in (with_codes, without)]
+    for picture in pictures:
+        for place in (*(each.grown(1) for each in sheet.MATRICES), sheet.INSTRUCTIONS):
+            cut(picture, place)[:] = 255
+    assert np.array_equal(pictures[0], pictures[1])
+
+
+@pytest.mark.parametrize("count", [0, REPLY_SHEETS_MAX])
+def test_as_many_sheets_are_printed_as_were_ordered(count: int) -> None:
+    ordered = letter(reply_sheets=count)
+    pdf = render([ordered])
+    first = page_of_sheet(ordered)
+    assert pages_in(pdf) == first + 2 * count
+    assert [text_in(pdf, page, sheet.HEADER) for page in range(first, pages_in(pdf))] == [
+        f"Max Example Reply sheet {page // 2 + 1} of 9, side {'AB'[page % 2]} (page {page + 1} of 18)"
+        for page in range(2 * count)
+    ]
+
+
+@pytest.mark.parametrize("copy", [True, False])
+def test_copy_says_so_in_the_head_of_both_sides(copy: bool) -> None:
+    again = letter(copy=copy)
+    pdf, first = render([again]), page_of_sheet(again)
+    words = [text_in(pdf, page, sheet.HEADER).split() for page in (first, first + 1)]
+    assert [head.count("COPY") for head in words] == [copy, copy]
 
 
 @pytest.mark.parametrize("side", list(Side))

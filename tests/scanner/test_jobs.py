@@ -5,10 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
-import signal
-import subprocess
-import sys
-import tempfile
 from io import BytesIO
 from pathlib import Path
 
@@ -234,45 +230,6 @@ def test_limits_come_from_the_settings(house: House) -> None:
     settings: Settings = house.settings.model_copy(update={"scan": scan})
     limits = jobs.limits(settings)
     assert (limits.megabytes, limits.pages, limits.megapixels) == (1, 2, 3)
-
-
-# --- what is left behind
-
-OPENING = """
-import pathlib, sys, time
-from scanner import jobs
-jobs.MEMORY_FOLDER = pathlib.Path(sys.argv[1])
-with jobs._opened_folder() as folder:
-    (folder / "original").write_text("content")
-    print(folder, flush=True)
-    time.sleep(600)
-"""
-
-
-def test_opened_content_of_a_killed_process_is_removed_and_of_a_living_one_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    memory, elsewhere = tmp_path / "memory", tmp_path / "tmp"
-    for parent in (memory, elsewhere):
-        parent.mkdir()
-    monkeypatch.setattr(jobs, "MEMORY_FOLDER", memory)
-    monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
-    (elsewhere / f"{jobs.OPENED}old").mkdir()
-    (memory / "relay-of-others").mkdir()
-    command = [sys.executable, "-c", OPENING, str(memory)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            folder = Path(process.stdout.readline().strip())
-            jobs.remove_left_behind()
-            assert sorted(tmp_path.rglob("*")) == sorted(
-                [memory, memory / "relay-of-others", folder, folder / "original", elsewhere]
-            )
-        finally:
-            process.send_signal(signal.SIGKILL)
-    assert folder.exists()
-    jobs.remove_left_behind()
-    assert sorted(tmp_path.rglob("*")) == [memory, memory / "relay-of-others", elsewhere]
 
 
 async def test_files_of_a_page_that_cannot_be_read_are_removed(

@@ -39,7 +39,9 @@ def _some(kind: sa.types.TypeEngine[Any]) -> Any:
         return AT
     if isinstance(kind, sa.LargeBinary):
         return b"sealed"
-    if isinstance(kind, sa.Integer):
+    if isinstance(kind, sa.Boolean):
+        return True
+    if isinstance(kind, sa.Integer | sa.Float):
         return 1
     assert isinstance(kind, sa.String)
     return new_id()[: kind.length]

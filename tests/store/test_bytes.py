@@ -18,6 +18,8 @@ import sqlalchemy as sa
 from censor_queue import claims, closeness, decisions, translations
 from censor_queue.review import Review
 from print import steps as printing
+from print.mailings import plan
+from print.printing import Printing
 from print.rendering import RenderingPool
 from relay.config import Mail, Settings
 from relay.desk import steps as desk
@@ -37,7 +39,7 @@ from scanner.codes import CodeRead, Method, PageCodes
 from tests.conftest import SmtpCatcher
 from tests.fakes.screening import FakeScreening
 from tests.store.rows import dump
-from tests.workplaces import send_all
+from tests.workplaces import put_on_paper, send_all
 
 IN_CLEAR = ("Примеров", "Лесная")
 """The directory."""
@@ -169,11 +171,14 @@ async def test_disk_tells_nothing(
     await decisions.approve(
         review, letter_id, anna.id, without_photos=True, reason=ReviewReason.PHOTO, note=words("note")
     )
-    await pages.close()
-    batch_id = await printing.make_batch(store, known.facility_id, Actor(Who.VOLUNTEER, anna.id))
-    await printing.rendered(store, batch_id, [letter_id], words("batch").encode())
+    prints = Printing(store, office, review.screening, pages, Settings())
+    (batch_id,) = await printing.make_batches(store, Actor(Who.VOLUNTEER, anna.id), known.facility_id)
+    async with store.database.reading() as connection:
+        planned = await plan(connection, batch_id, prints)
+    await put_on_paper(prints, batch_id, words("batch").encode(), planned)
     for state in (BatchState.PRINTED, BatchState.POSTED):
         await printing.mark(store, batch_id, state, anna.id)
+    await pages.close()
 
     # the answer, from the file to the mail
     taken = await scanning.take_in(

@@ -9,7 +9,7 @@ import asyncio
 import base64
 import datetime
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Final
 
@@ -21,13 +21,15 @@ from PIL import Image
 
 from relay.desk import steps
 from relay.desk.inbox import NoSuchInboxError, ToBeChanged, addressee, secret_in, to_change
-from relay.desk.letter_form import NEW_PHOTOS, REPLY_SHEETS, Checked, LetterForm, Received, check, receive
+from relay.desk.letter_form import NEW_PHOTOS, ON_A_CARD, Checked, LetterForm, Received, check, receive
 from relay.desk.marks import marked, remarks, spans_of
 from relay.domain.claim_phrase import is_claim_phrase, new_claim_phrase
 from relay.domain.directory import PrisonerState
-from relay.domain.letters import normal_text
+from relay.domain.letter_pages import Greeting, LetterToPrint
+from relay.domain.letters import GREETING_CHARACTERS, GREETING_LINES, normal_text
 from relay.domain.photos import KeptPhoto
-from relay.domain.reply_code import SPECIMEN
+from relay.domain.printing import PrintRules
+from relay.domain.reply_code import SPECIMEN, Side
 from relay.domain.review import Finding, Severity
 from relay.sealing import InboxSecret, SealBrokenError
 from relay.store import directory
@@ -40,6 +42,8 @@ from relay.web.site import path_to, render
 ROUTES: Final = web.RouteTableDef()
 THUMBNAIL: Final = 240
 """Pixels of the longer side of a photo beside the form, which need not travel twice."""
+SIDES: Final = len(Side)
+"""Pages of a reply sheet."""
 LANGUAGE_RULE: Final = "language"
 """The rule about languages; what it says of a whole letter the preview says in its own place."""
 
@@ -56,8 +60,8 @@ class Asked:
     def fields(self) -> tuple[str, ...]:
         """The hidden fields of the preview."""
         if self.change is not None:
-            return "text", "printed_name"
-        return "text", "printed_name", "address", "wants", "phrase", "nonce"
+            return "text", "printed_name", "reply_sheets"
+        return "text", "printed_name", "reply_sheets", "address", "wants", "phrase", "nonce"
 
 
 async def _new(request: web.Request) -> Asked:
@@ -71,15 +75,16 @@ async def _new(request: web.Request) -> Asked:
 @ROUTES.get("/{language}/to/{slug}", name="write")
 async def write(request: web.Request) -> web.Response:
     """The empty form of a letter."""
-    return await _form(request, await _new(request), LetterForm(), Checked((), (), None))
+    asked = await _new(request)
+    return await _form(request, asked, LetterForm().fitted(_rules(request, asked.known)), Checked((), (), None))
 
 
 @ROUTES.post("/{language}/to/{slug}", name="write")
 async def send(request: web.Request) -> web.Response:
     """Show the pages, go back to the form, or send."""
     asked = await _new(request)
-    received = _transliterated(await receive(request, asked.known.facility))
-    checked = await check(request, received, asked.known.facility)
+    received = _transliterated(await receive(request, asked.known))
+    checked = await check(request, received, asked.known)
     form = received.form
     if checked.stops or received.action in {"edit", "remove"}:
         return await _form(request, asked, form, checked)
@@ -92,7 +97,8 @@ async def send(request: web.Request) -> web.Response:
         language=request[LANGUAGE],
         wants=form.wish,
         body=form.body,
-        reply_sheets=REPLY_SHEETS,
+        reply_sheets=form.reply_sheets,
+        card=form.card,
         photos=form.jpegs,
         translate_from=checked.translate_from,
     )
@@ -107,8 +113,14 @@ async def edit(request: web.Request) -> web.Response:
     assert asked.change is not None
     body = asked.change.body
     photos = tuple(KeptPhoto(*both) for both in zip(asked.change.photos, body.photos, strict=True))
-    form = LetterForm(text=body.text, printed_name=body.printed_name, photos=photos)
-    return await _form(request, asked, form, await check(request, Received(form, "", ()), asked.known.facility))
+    form = LetterForm(
+        text=body.text,
+        printed_name=body.printed_name,
+        reply_sheets=asked.change.reply_sheets,
+        card=asked.change.card,
+        photos=photos,
+    ).fitted(_rules(request, asked.known))
+    return await _form(request, asked, form, await check(request, Received(form, "", ()), asked.known))
 
 
 @ROUTES.post("/{language}/inbox/{secret}/letter/{letter}/edit", name="edit")
@@ -121,12 +133,12 @@ async def change(request: web.Request) -> web.Response:
             known = await addressee(connection, secret, letter_id)
     except NoSuchInboxError:
         raise web.HTTPNotFound from None
-    received = _transliterated(await receive(request, known.facility))
+    received = _transliterated(await receive(request, known))
     form = received.form.model_copy(update={"address": ""})  # it cannot be changed here
-    checked = await check(request, Received(form, received.action, received.complaints), known.facility)
+    checked = await check(request, Received(form, received.action, received.complaints), known)
     if received.action == "send" and not checked.stops:
         try:
-            await steps.edit(store, secret, letter_id, form.body, form.jpegs, checked.translate_from)
+            await steps.edit(store, secret, letter_id, _changed(form, checked))
         except (steps.NotToBeChangedError, SealBrokenError):
             return _too_late(request, secret, form)
         raise web.HTTPSeeOther(path_to(request, "inbox", secret=secret.link))
@@ -137,6 +149,10 @@ async def change(request: web.Request) -> web.Response:
     if checked.stops or received.action in {"edit", "remove"}:
         return await _form(request, asked, form, checked)
     return await _preview(request, asked, form, checked)
+
+
+def _changed(form: LetterForm, checked: Checked) -> steps.Changed:
+    return steps.Changed(form.body, form.jpegs, form.reply_sheets, form.card, checked.translate_from)
 
 
 async def _asked(request: web.Request) -> Asked:
@@ -190,9 +206,15 @@ async def _form(request: web.Request, asked: Asked, form: LetterForm, checked: C
         marked=marked(text, spans_of(findings)),
         thumbnails=await asyncio.to_thread(lambda: [_thumbnail(photo.jpeg) for photo in form.photos]),
         new_photos=NEW_PHOTOS,
-        most_photos=rules.photos,
+        rules=rules,
+        on_a_card=ON_A_CARD,
+        greeting=(GREETING_CHARACTERS, GREETING_LINES),
         limit=min(request.config_dict[SETTINGS].letter.max_characters, rules.characters),
     )
+
+
+def _rules(request: web.Request, known: Known) -> PrintRules:
+    return request.config_dict[SCREENING].rules_of(known.facility).printing
 
 
 def _thumbnail(jpeg: bytes) -> str:
@@ -210,9 +232,9 @@ async def _preview(request: web.Request, asked: Asked, form: LetterForm, checked
         fresh = {"phrase": new_claim_phrase(request[LANGUAGE]), "nonce": secrets.token_urlsafe(16)}
         form = form.model_copy(update=fresh)
     written_on: datetime.date = asked.change.written_on if asked.change else store.database.clock().date()
-    address = settings.site.return_address
-    letter = printable(known, form.body, SPECIMEN, written_on, address, REPLY_SHEETS, form.jpegs)
+    letter = _specimen(form, known, written_on, settings.site.return_address, _rules(request, known))
     pages = await request.config_dict[LETTER_PAGES].preview(letter)
+    of_letter = len(pages) - SIDES * form.reply_sheets
     cyrillic = _cyrillic(form.name) if known.prisoner.language == "ru" else form.name
     findings = [finding for finding in checked.findings if not (checked.translate_from and _of_language(finding))]
     text = normal_text(form.text)
@@ -224,9 +246,22 @@ async def _preview(request: web.Request, asked: Asked, form: LetterForm, checked
         remarks=remarks(text, findings),
         marked=marked(text, spans_of(findings)),
         translation=_translation(request, known, checked.translate_from),
-        pages=[base64.b64encode(page).decode() for page in pages],
+        pages=[base64.b64encode(page).decode() for page in pages[: of_letter + SIDES]],
+        of_letter=of_letter,
+        on_a_card=ON_A_CARD,
         cyrillic=cyrillic if cyrillic != form.name else None,
     )
+
+
+def _specimen(
+    form: LetterForm, known: Known, written_on: datetime.date, return_address: tuple[str, ...], rules: PrintRules
+) -> LetterToPrint:
+    letter = printable(known, form.body, SPECIMEN, written_on, return_address, form.reply_sheets, rules, form.jpegs)
+    if form.card:
+        greeting = Greeting(letter.printed_name, letter.text)
+        letter = replace(letter, printed_name="", text="", greetings=(greeting,))
+    # Through a window the name and the place are seen as a sender knows them; their address is nobody's business here.
+    return replace(letter, address=(known.prisoner.name, known.facility.name) if rules.window else ())
 
 
 def _of_language(finding: Finding) -> bool:

@@ -1,0 +1,259 @@
+"""Printing: pages per second beside other programs, the memory of a large batch, how soon a preview is there.
+
+Run with `python -m benchmarks.print [--json]`; takes some minutes, and is of use only on a quiet machine.
+
+Everybody makes the same document: letters of one page, each with its blank back and both sides of a reply sheet. Only
+the three printed pages are counted. What starts a program, reads its code and fills its caches is not counted: each has
+made a small document before, and typst, which remembers what it set, does each round in a new process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import multiprocessing
+import os
+import random
+import statistics
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from benchmarks import Figure, report
+from benchmarks.print_peers import LANGUAGE, PEERS, batch_of
+from print.rendering import CORES, Rendering, RenderingPool
+from relay.domain.letter_pages import LetterToPrint, Mailing, Manifest, ManifestLine
+from relay.domain.reply_code import new_reply_code
+from relay.opened import MEMORY_FOLDER, OPENED, private_folder
+
+BENCH: Final = "print"
+PAGES: Final = 3
+"""Printed pages of a letter: one of text, and the sides of its reply sheet."""
+WORDS: Final = 300
+"""Of a letter; they fill two thirds of its page."""
+PAUSE: Final = 0.01
+"""Seconds between two looks at the memory."""
+MEGABYTE: Final = 1_000_000
+VOCABULARY: Final = (
+    "дорогой друг пишу тебе из нашего города где наконец наступила весна и цветёт сирень мы собираемся по вечерам "
+    "читаем стихи вспоминаем как ходили на озеро купаться и ловить рыбу передаём привет обнимаем всей семьёй держись "
+    "рядом соседи спрашивают бабушка испекла пирог с яблоками книга которую ты просил уже едет пожалуйста береги себя"
+).split()
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured."""
+
+    letters: int = 500
+    """In the document that everybody makes."""
+    rounds: int = 7
+    """In each, typst and the relay make the document in turn."""
+    slow_rounds: Mapping[str, int] = field(default_factory=lambda: {"fpdf2": 1, "WeasyPrint": 1})
+    """Of who takes minutes; before the others."""
+    many: int = 10_000
+    """Letters of the batch whose memory is measured."""
+    previews: int = 50
+
+
+def letters(count: int) -> Iterator[LetterToPrint]:
+    """Letters of one page, of which no two are the same; every run makes the same ones, but for their codes."""
+    chance = random.Random(1)
+    for _ in range(count):
+        words = chance.choices(VOCABULARY, k=WORDS)
+        yield LetterToPrint(
+            code=new_reply_code(),
+            prisoner_name="Алексей Примерович Пример",
+            sheet_language=LANGUAGE,
+            printed_name="Анна Вымышленная",
+            text=" ".join(words).capitalize(),
+            written_on=datetime.date(2025, 11, 22),
+            return_address=("Группа Пример", "а/я 1", "000000 Примерск"),
+        )
+
+
+async def render(pool: RenderingPool, given: Sequence[LetterToPrint] | Iterator[LetterToPrint]) -> tuple[float, int]:
+    """Have a batch rendered as the worker does, each letter in its envelope. Returns seconds and bytes."""
+    printed = {}
+
+    async def mailings() -> AsyncIterator[Mailing]:
+        for place, letter in enumerate(given):
+            printed[place] = letter.prisoner_name, letter.code
+            yield Mailing((letter,))
+
+    def manifest(rendering: Rendering) -> Manifest:
+        assert not rendering.set_aside
+        lines = tuple(
+            ManifestLine(number, printed[done.mailing][0], (printed[done.mailing][1],), 1, done.sheets, 15.0, 20)
+            for number, done in enumerate(rendering.mailings, start=1)
+        )
+        day = datetime.date(2025, 11, 22)
+        return Manifest("0a1b2c3d", "Колония-пример", LANGUAGE, day, False, lines, 0, "")
+
+    async def progress(_: int) -> None:
+        pass
+
+    with private_folder() as folder:
+        begun = time.perf_counter()
+        await pool.render(mailings(), manifest, folder / "batch.pdf", progress)
+        return time.perf_counter() - begun, (folder / "batch.pdf").stat().st_size
+
+
+# --- pages per second
+
+
+def peer_seconds(name: str, given: Sequence[LetterToPrint]) -> float:
+    """What another program takes, in a process of its own."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        process.submit(_seconds, name, given[:3]).result()
+        return process.submit(_seconds, name, given).result()
+
+
+def _seconds(name: str, given: Sequence[LetterToPrint]) -> float:
+    batch = batch_of(given)
+    begun = time.perf_counter()
+    PEERS[name](batch)
+    return time.perf_counter() - begun
+
+
+async def speed(sizes: Sizes) -> list[Figure]:
+    """Pages per second, the relay's on all cores against those of typst."""
+    given = list(letters(sizes.letters))
+    seconds: dict[str, list[float]] = {}
+    for name, rounds in sizes.slow_rounds.items():
+        seconds[name] = [await asyncio.to_thread(peer_seconds, name, given) for _ in range(rounds)]
+    pools = {f"relay, {cores} cores" if cores > 1 else "relay, one core": RenderingPool(cores) for cores in {1, CORES}}
+    for pool in pools.values():
+        await render(pool, given)
+    for _ in range(sizes.rounds):
+        seconds.setdefault("typst, one process", []).append(await asyncio.to_thread(peer_seconds, "typst", given))
+        for name, pool in pools.items():
+            seconds.setdefault(name, []).append((await render(pool, given))[0])
+    for pool in pools.values():
+        await pool.close()
+    speeds = {name: PAGES * sizes.letters / statistics.median(taken) for name, taken in seconds.items()}
+    best = speeds[list(pools)[-1]] / speeds["typst, one process"]
+    peers = {f"{name}, pages per second": value for name, value in speeds.items()}
+    return [Figure(BENCH, "pages per second against typst", best, "times", 1.5, peers, more_is_better=True)]
+
+
+# --- memory
+
+
+class Watched(threading.Thread):
+    """Looks again and again at the memory of a process and its children, and at the opened files that lie in memory."""
+
+    def __init__(self, process: int) -> None:
+        super().__init__()
+        self._process = process
+        self._stopped = threading.Event()
+        self.processes = self.files = self.together = 0.0
+        """The peaks in megabytes, each by itself and both at one moment."""
+
+    def run(self) -> None:
+        while not self._stopped.wait(PAUSE):
+            processes = sum(map(_resident, (self._process, *_children(self._process)))) / MEGABYTE
+            files = sum(map(_size, MEMORY_FOLDER.glob(f"{OPENED}*/*"))) / MEGABYTE
+            self.processes = max(self.processes, processes)
+            self.files = max(self.files, files)
+            self.together = max(self.together, processes + files)
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stopped.set()
+        self.join()
+
+
+def _children(process: int) -> list[int]:
+    found: list[int] = []
+    for thread in Path(f"/proc/{process}/task").glob("*/children"):
+        with suppress(OSError):
+            found += map(int, thread.read_text().split())
+    return found
+
+
+def _resident(process: int) -> int:
+    """The bytes of a process that are in memory; what it shares with others counts for each of them."""
+    try:
+        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError):  # it has ended
+        return 0
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
+
+
+def _relay(count: int) -> None:
+    """A relay that renders a batch, whose letters are opened one by one."""
+    import relay.app  # noqa: F401, PLC0415 - what else the process of a relay has in memory
+
+    async def work() -> None:
+        pool = RenderingPool()
+        await render(pool, letters(count))
+        await pool.close()
+
+    asyncio.run(work())
+
+
+def watched(count: int) -> Watched:
+    """What a batch of this many letters takes."""
+    process = multiprocessing.get_context("spawn").Process(target=_relay, args=(count,))
+    process.start()
+    assert process.pid is not None
+    memory = Watched(process.pid)
+    memory.start()
+    process.join()
+    memory.stop()
+    assert process.exitcode == 0
+    return memory
+
+
+def memory(sizes: Sizes) -> list[Figure]:
+    """The resident memory of the relay and of all processes in which it renders, and the PDF, which lies in memory."""
+    few, many = watched(sizes.letters), watched(sizes.many)
+    peers = {
+        "its processes alone, MB": many.processes,
+        "the PDF in /dev/shm, MB": many.files,
+        f"processes and PDF of {sizes.letters} letters, MB": few.together,
+    }
+    return [Figure(BENCH, f"peak memory, {sizes.many} letters", many.together, "MB", 300, peers)]
+
+
+# --- preview
+
+
+async def preview(sizes: Sizes) -> list[Figure]:
+    """From the question to all pictures of a letter and its reply sheet; the first is among them."""
+    pool = RenderingPool()
+    spent = []
+    for number, letter in enumerate(letters(CORES + sizes.previews)):
+        begun = time.perf_counter()
+        await pool.preview(letter)
+        if number >= CORES:
+            spent.append((time.perf_counter() - begun) * 1000)
+    await pool.close()
+    name = f"first page of a preview, with the {PAGES - 1} others"
+    return [Figure(BENCH, name, statistics.median(spent), "ms", 60, {"slowest": max(spent)})]
+
+
+def measure(sizes: Sizes) -> list[Figure]:
+    """All figures."""
+    return [*asyncio.run(speed(sizes)), *memory(sizes), *asyncio.run(preview(sizes))]
+
+
+def main() -> list[Figure]:
+    """All figures at their full size."""
+    return measure(Sizes())
+
+
+if __name__ == "__main__":
+    report(main)

@@ -1,0 +1,81 @@
+"""What waits to be printed, and the batches."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from print import queue, steps
+from print.printing import PRINTING
+from print.queue import Batch
+from print.screens.measures import show
+from relay.domain.lives import Actor, BatchState, Who
+from relay.web.keys import VOLUNTEER
+from relay.web.site import fields_of, path_to
+
+ROUTES: Final = web.RouteTableDef()
+SECONDS: Final = 2
+"""After which a browser looks again how far the rendering is; it needs no script for that."""
+
+
+@ROUTES.get("/{language}/print", name="print")
+async def overview(request: web.Request) -> web.Response:
+    """What waits, by facility, what could not be printed, and the batches."""
+    printing = request.config_dict[PRINTING]
+    database = printing.store.database
+    async with database.reading() as connection:
+        waiting = await queue.waiting(connection, printing.screening, database.clock())
+        set_aside = await queue.set_aside(connection)
+        batches = await queue.all_batches(connection)
+    return show(request, "print.html", waiting=waiting, set_aside=set_aside, batches=batches)
+
+
+@ROUTES.post("/{language}/print", name="print")
+async def make(request: web.Request) -> web.Response:
+    """Make batches of what waits, for one facility or for all."""
+    facility = (await fields_of(request)).get("facility")
+    by = Actor(Who.VOLUNTEER, request[VOLUNTEER].id)
+    try:
+        made = await steps.make_batches(request.config_dict[PRINTING].store, by, facility)
+    except steps.NothingToPrintError:  # Somebody else was quicker; the screen shows their batch.
+        raise web.HTTPSeeOther(path_to(request, "print")) from None
+    raise web.HTTPSeeOther(path_of(request, made))
+
+
+def path_of(request: web.Request, made: list[str]) -> str:
+    """Where new batches are shown: one by itself, several together."""
+    return path_to(request, "batch", batch=made[0]) if len(made) == 1 else path_to(request, "print_progress")
+
+
+@ROUTES.get("/{language}/print/progress", name="print_progress")
+async def progress(request: web.Request) -> web.Response:
+    """How far the rendering is; once nothing is rendered any more, the way leads back to the overview."""
+    async with request.config_dict[PRINTING].store.database.reading() as connection:
+        batches = await queue.all_batches(connection)
+    underway = [batch for batch in batches if is_rendering(batch)]
+    if not underway:
+        raise web.HTTPSeeOther(path_to(request, "print"))
+    return watched(request, batches)
+
+
+def is_rendering(batch: Batch) -> bool:
+    """Whether a worker renders a batch, or soon will."""
+    return batch.state is BatchState.OPEN and not batch.set_aside
+
+
+def watched(request: web.Request, batches: list[Batch]) -> web.Response:
+    """The screen of what is being rendered, which looks again by itself unless the reader wants it to be still."""
+    still = "still" in request.query
+    underway = [batch for batch in batches if is_rendering(batch)]
+    response = show(request, "progress.html", batches=batches, underway=underway, still=still)
+    if not still:
+        response.headers["Refresh"] = str(SECONDS)
+    return response
+
+
+@ROUTES.post("/{language}/print/letter/{letter}/again", name="letter_again")
+async def letter_again(request: web.Request) -> web.Response:
+    """Let a letter that was set aside wait for the next batch."""
+    await steps.try_again(request.config_dict[PRINTING].store, request.match_info["letter"])
+    raise web.HTTPSeeOther(path_to(request, "print"))

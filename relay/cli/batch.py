@@ -1,0 +1,271 @@
+"""`relay batch`: what is printed together, from the letters that wait up to the hand-over."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import sys
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import sqlalchemy as sa
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from print import queue, steps
+from print.fonts import load_fonts
+from print.jobs import render_batch
+from print.mailings import letters_in
+from print.printing import Printing
+from print.queue import Batch
+from print.rendering import RenderingPool
+from relay.app import Relay
+from relay.cli.exits import Exit
+from relay.cli.installed import with_relay
+from relay.cli.speaking import ERR, complain, say, say_json
+from relay.domain.lives import Actor, BatchState, Who
+from relay.store import leases, volunteers
+from relay.store.leases import owning
+from relay.store.tables import batches, facilities
+from relay.store.work import work_on_next
+
+SHORT: Final = 8
+"""Characters of an id that name a batch, as its manifest does."""
+LOOK: Final = 0.3
+"""Seconds between two looks at how far a batch is."""
+MARKS: Final = {"printed": BatchState.PRINTED, "posted": BatchState.POSTED}
+HANDED_OVER: Final = "handed-over"
+
+
+class NoSuchBatchError(LookupError):
+    """No batch, or more than one, begins with this id."""
+
+
+class NoSuchFacilityError(LookupError):
+    """The directory has no facility with this slug."""
+
+
+class BatchNotReadyError(Exception):
+    """The batch is not far enough for what was asked."""
+
+
+class BatchBusyError(Exception):
+    """A worker renders the batch at this moment."""
+
+
+@click.group()
+def batch() -> None:
+    """Letters that are printed together."""
+
+
+as_volunteer = click.option("--as", "login", required=True, metavar="LOGIN", help="The volunteer who does it.")
+id_of_batch = click.argument("given", metavar="ID")
+
+
+@batch.command("make")
+@click.option("--facility", metavar="SLUG", help="Only what waits for this facility.")
+@as_volunteer
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per batch and line.")
+def batch_make(facility: str | None, login: str, *, as_json: bool) -> None:
+    """Put the letters that wait into batches, one or more for each facility. A worker renders them."""
+
+    async def work(relay_: Relay) -> list[Batch]:
+        store = relay_.store
+        async with store.database.reading() as connection:
+            by = Actor(Who.VOLUNTEER, await _volunteer(connection, login))
+            facility_id = None if facility is None else await _facility(connection, facility)
+        try:
+            made = await steps.make_batches(store, by, facility_id)
+        except steps.NothingToPrintError:
+            return []
+        async with store.database.reading() as connection:
+            return [await _one(connection, batch_id) for batch_id in made]
+
+    made = with_relay(work)
+    _list(made, as_json=as_json)
+    if not made and not as_json:
+        say("No letter waits to be printed.")
+
+
+@batch.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per batch and line.")
+def batch_list(*, as_json: bool) -> None:
+    """List the batches, first those with something left to do, each newest first."""
+
+    async def work(relay_: Relay) -> list[Batch]:
+        async with relay_.store.database.reading() as connection:
+            return await queue.all_batches(connection, limit=sys.maxsize)
+
+    _list(with_relay(work), as_json=as_json)
+
+
+@batch.command("render")
+@click.argument("given", nargs=-1, metavar="[ID]...")
+def batch_render(given: tuple[str, ...]) -> None:
+    """Render these batches now, or all that are open, and say what became of them."""
+    load_fonts()  # without them every letter would be set aside
+
+    async def work(relay_: Relay) -> list[Batch]:
+        async with relay_.store.database.reading() as connection:
+            chosen = [await _found(connection, one) for one in given] or await _open(connection)
+        pages = RenderingPool()
+        try:
+            async with owning(relay_.store.database, relay_.installation.runtime) as owner:
+                return [await _render(relay_.printing(pages), owner, batch_id) for batch_id in chosen]
+        finally:
+            await pages.close()
+
+    done = with_relay(work)
+    _list(done, as_json=False)
+    if not done:
+        say("No batch is open.")
+    if failed := [one for one in done if one.state is BatchState.OPEN]:
+        for one in failed:
+            complain(f"{one.id[:SHORT]} could not be rendered ({one.problem}); a worker will try it again.")
+        sys.exit(Exit.REFUSED)
+
+
+@batch.command("pdf")
+@id_of_batch
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The PDF to be written."
+)
+def batch_pdf(given: str, output: Path) -> None:
+    """Write the pages of a rendered batch. They are opened letters: nobody else on the machine may read the file."""
+
+    async def work(relay_: Relay) -> bytes:
+        async with relay_.store.database.reading() as connection:
+            batch_id = await _found(connection, given)
+        try:
+            return await steps.batch_pdf(relay_.store, batch_id, relay_.office_key)
+        except steps.NotRenderedError as error:
+            raise BatchNotReadyError(f"the batch {batch_id[:SHORT]} has no pages") from error
+
+    pdf = with_relay(work)
+    output.touch(mode=0o600)
+    output.write_bytes(pdf)
+
+
+@batch.command("mark")
+@id_of_batch
+@click.argument("mark", type=click.Choice([*MARKS, HANDED_OVER]))
+@as_volunteer
+def batch_mark(given: str, mark: str, login: str) -> None:
+    """Note that a batch was printed, posted or handed over; its letters follow, and their senders are told."""
+
+    async def work(relay_: Relay) -> str:
+        store = relay_.store
+        async with store.database.reading() as connection:
+            batch_id, volunteer_id = await _found(connection, given), await _volunteer(connection, login)
+        if mark in MARKS:
+            await steps.mark(store, batch_id, MARKS[mark], volunteer_id)
+            return f"{batch_id[:SHORT]} is marked as {mark}."
+        count = await steps.hand_over(store, letters_in(batch_id), volunteer_id)
+        if not count:
+            raise BatchNotReadyError(f"no letter of the batch {batch_id[:SHORT]} is on its way")
+        return f"{count} {'letter' if count == 1 else 'letters'} of {batch_id[:SHORT]} handed over."
+
+    say(with_relay(work))
+
+
+def _list(found: Sequence[Batch], *, as_json: bool) -> None:
+    for one in found:
+        if as_json:
+            say_json(dataclasses.asdict(one))
+            continue
+        what = [f"{one.letters} {'letter' if one.letters == 1 else 'letters'}"]
+        if one.envelopes:
+            envelopes = f"{one.envelopes} {'envelope' if one.envelopes == 1 else 'envelopes'}"
+            what.append(f"{envelopes} of {one.grams:.0f} g together")
+        if one.copy:
+            what.append("copies")
+        if one.delivered:
+            what.append(f"{one.delivered} delivered")
+        say(f"{one.since:%Y-%m-%d %H:%M} {one.id[:SHORT]} {one.state} {one.facility}: {', '.join(what)}")
+
+
+async def _render(printing: Printing, owner: str, batch_id: str) -> Batch:
+    """Render an open batch and return what it is then. Raises BatchBusyError and BatchNotReadyError."""
+    database = printing.store.database
+    name = batch_id[:SHORT]
+    ours, is_open = batches.c.id == batch_id, batches.c.state == BatchState.OPEN
+
+    async def render(batch_id: str) -> None:
+        await render_batch(printing, batch_id)
+
+    async with database.writing() as connection:  # who asks for it now does not wait for the next try
+        await connection.execute(
+            sa.update(batches).where(ours, is_open, batches.c.lease_owner.is_(None)).values(**leases.FRESH)
+        )
+        before = await _one(connection, batch_id)
+    if before.state is not BatchState.OPEN:
+        raise BatchNotReadyError(f"the batch {name} was rendered before")
+    async with _progress(printing, before):
+        tried = await work_on_next(database, batches, is_open, ours, owner=owner, do=render)
+    if not tried:
+        raise BatchBusyError(f"a worker renders the batch {name} already")
+    async with database.reading() as connection:
+        return await _one(connection, batch_id)
+
+
+@contextlib.asynccontextmanager
+async def _progress(printing: Printing, of: Batch) -> AsyncIterator[None]:
+    """Show on a terminal how far a batch is, until the end of the block."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("letters"))
+    with Progress(*columns, console=ERR, disable=not ERR.is_terminal, transient=True) as progress:
+        task = progress.add_task(f"{of.id[:SHORT]} {of.facility}", total=of.letters)
+        looking = asyncio.create_task(_look(printing, of.id, progress, task))
+        try:
+            yield
+        finally:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+
+
+async def _look(printing: Printing, batch_id: str, progress: Progress, task: TaskID) -> None:
+    while not progress.disable:
+        async with printing.store.database.reading() as connection:
+            progress.update(task, completed=(await _one(connection, batch_id)).progress)
+        await asyncio.sleep(LOOK)
+
+
+async def _one(connection: AsyncConnection, batch_id: str) -> Batch:
+    found = await queue.one_batch(connection, batch_id)
+    if found is None:
+        raise NoSuchBatchError(f"there is no batch {batch_id}")
+    return found
+
+
+async def _found(connection: AsyncConnection, given: str) -> str:
+    """The id of the batch whose id begins like this. Raises NoSuchBatchError."""
+    if len(given) < SHORT:
+        raise NoSuchBatchError(f"a batch is named by at least {SHORT} characters of its id")
+    query = sa.select(batches.c.id).where(batches.c.id.startswith(given.lower(), autoescape=True)).limit(2)
+    ids: Sequence[Any] = (await connection.scalars(query)).all()
+    if len(ids) != 1:
+        raise NoSuchBatchError(f"{'several batches begin with' if ids else 'there is no batch'} {given}")
+    return str(ids[0])
+
+
+async def _open(connection: AsyncConnection) -> list[str]:
+    query = sa.select(batches.c.id).where(batches.c.state == BatchState.OPEN).order_by(batches.c.created_at)
+    return list((await connection.scalars(query)).all())
+
+
+async def _facility(connection: AsyncConnection, slug: str) -> str:
+    found: str | None = await connection.scalar(sa.select(facilities.c.id).where(facilities.c.slug == slug))
+    if found is None:
+        raise NoSuchFacilityError(f"there is no facility {slug}")
+    return found
+
+
+async def _volunteer(connection: AsyncConnection, login: str) -> str:
+    found = await volunteers.find(connection, login)
+    if found is None:
+        raise volunteers.NoSuchVolunteerError(f"there is no volunteer {login}")
+    if found.disabled:
+        raise volunteers.NoSuchVolunteerError(f"{login} is shut out")
+    return str(found.id)
