@@ -12,9 +12,11 @@ from __future__ import annotations
 import asyncio
 import datetime
 import multiprocessing
-import os
 import random
+import re
 import statistics
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -36,14 +38,15 @@ PAGES: Final = 3
 """Printed pages of a letter: one of text, and the sides of its reply sheet."""
 WORDS: Final = 300
 """Of a letter; they fill two thirds of its page."""
-PAUSE: Final = 0.01
+PAUSE: Final = 0.03
 """Seconds between two looks at the memory."""
 MEGABYTE: Final = 1_000_000
-VOCABULARY: Final = (
+VOCABULARY: Final = re.findall(
+    r"\w+",
     "дорогой друг пишу тебе из нашего города где наконец наступила весна и цветёт сирень мы собираемся по вечерам "
     "читаем стихи вспоминаем как ходили на озеро купаться и ловить рыбу передаём привет обнимаем всей семьёй держись "
-    "рядом соседи спрашивают бабушка испекла пирог с яблоками книга которую ты просил уже едет пожалуйста береги себя"
-).split()
+    "рядом соседи спрашивают бабушка испекла пирог с яблоками книга которую ты просил уже едет пожалуйста береги себя",
+)
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,8 @@ def letters(count: int) -> Iterator[LetterToPrint]:
         )
 
 
-async def render(pool: RenderingPool, given: Sequence[LetterToPrint] | Iterator[LetterToPrint]) -> tuple[float, int]:
-    """Have a batch rendered as the worker does, each letter in its envelope. Returns seconds and bytes."""
+async def render(pool: RenderingPool, given: Sequence[LetterToPrint] | Iterator[LetterToPrint]) -> float:
+    """Have a batch rendered as the worker does, each letter in its envelope. Returns the seconds."""
     printed = {}
 
     async def mailings() -> AsyncIterator[Mailing]:
@@ -101,7 +104,7 @@ async def render(pool: RenderingPool, given: Sequence[LetterToPrint] | Iterator[
     with private_folder() as folder:
         begun = time.perf_counter()
         await pool.render(mailings(), manifest, folder / "batch.pdf", progress)
-        return time.perf_counter() - begun, (folder / "batch.pdf").stat().st_size
+        return time.perf_counter() - begun
 
 
 # --- pages per second
@@ -133,7 +136,7 @@ async def speed(sizes: Sizes) -> list[Figure]:
     for _ in range(sizes.rounds):
         seconds.setdefault("typst, one process", []).append(await asyncio.to_thread(peer_seconds, "typst", given))
         for name, pool in pools.items():
-            seconds.setdefault(name, []).append((await render(pool, given))[0])
+            seconds.setdefault(name, []).append(await render(pool, given))
     for pool in pools.values():
         await pool.close()
     speeds = {name: PAGES * sizes.letters / statistics.median(taken) for name, taken in seconds.items()}
@@ -152,14 +155,17 @@ class Watched(threading.Thread):
         super().__init__()
         self._process = process
         self._stopped = threading.Event()
-        self.processes = self.files = self.together = 0.0
-        """The peaks in megabytes, each by itself and both at one moment."""
+        self.processes = self.resident = self.files = self.together = 0.0
+        """The peaks in megabytes. What processes share counts once in the first, and for each of them in the second;
+        the last is the first and the files at one moment."""
 
     def run(self) -> None:
         while not self._stopped.wait(PAUSE):
-            processes = sum(map(_resident, (self._process, *_children(self._process)))) / MEGABYTE
+            sizes = [_memory(process) for process in (self._process, *_children(self._process))]
+            processes, resident = (sum(kind) / MEGABYTE for kind in zip(*sizes, strict=True))
             files = sum(map(_size, MEMORY_FOLDER.glob(f"{OPENED}*/*"))) / MEGABYTE
             self.processes = max(self.processes, processes)
+            self.resident = max(self.resident, resident)
             self.files = max(self.files, files)
             self.together = max(self.together, processes + files)
 
@@ -177,12 +183,14 @@ def _children(process: int) -> list[int]:
     return found
 
 
-def _resident(process: int) -> int:
-    """The bytes of a process that are in memory; what it shares with others counts for each of them."""
+def _memory(process: int) -> tuple[int, int]:
+    """The bytes of a process that are in memory, with its share of what it has in common, and with all of that."""
     try:
-        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError):  # it has ended
-        return 0
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    except OSError:  # it has ended
+        return 0, 0
+    sizes = dict(line.split()[:2] for line in lines[1:])
+    return int(sizes["Pss:"]) * 1024, int(sizes["Rss:"]) * 1024
 
 
 def _size(file: Path) -> int:
@@ -192,9 +200,8 @@ def _size(file: Path) -> int:
         return 0
 
 
-def _relay(count: int) -> None:
-    """A relay that renders a batch, whose letters are opened one by one."""
-    import relay.app  # noqa: F401, PLC0415 - what else the process of a relay has in memory
+def render_many(count: int) -> None:
+    """Render a batch whose letters are opened one by one."""
 
     async def work() -> None:
         pool = RenderingPool()
@@ -204,26 +211,34 @@ def _relay(count: int) -> None:
     asyncio.run(work())
 
 
+RELAY: Final = """
+import sys
+import relay.app  # what else the process of a relay has in memory
+from benchmarks.print import render_many
+render_many(int(sys.argv[1]))
+"""
+"""A process like a relay's: those in which it renders import nothing of the benchmarks."""
+
+
 def watched(count: int) -> Watched:
     """What a batch of this many letters takes."""
-    process = multiprocessing.get_context("spawn").Process(target=_relay, args=(count,))
-    process.start()
-    assert process.pid is not None
-    memory = Watched(process.pid)
-    memory.start()
-    process.join()
-    memory.stop()
-    assert process.exitcode == 0
+    with subprocess.Popen([sys.executable, "-c", RELAY, str(count)]) as process:
+        memory = Watched(process.pid)
+        memory.start()
+        process.wait()
+        memory.stop()
+    assert process.returncode == 0
     return memory
 
 
 def memory(sizes: Sizes) -> list[Figure]:
-    """The resident memory of the relay and of all processes in which it renders, and the PDF, which lies in memory."""
+    """The memory of the relay, of all processes in which it renders, and of the PDF, which lies in memory as well."""
     few, many = watched(sizes.letters), watched(sizes.many)
     peers = {
-        "its processes alone, MB": many.processes,
-        "the PDF in /dev/shm, MB": many.files,
-        f"processes and PDF of {sizes.letters} letters, MB": few.together,
+        "of this its processes, MB": many.processes,
+        "of this the PDF in /dev/shm, MB": many.files,
+        "sum of the resident sizes of its processes, MB": many.resident,
+        f"{sizes.letters} letters, MB": few.together,
     }
     return [Figure(BENCH, f"peak memory, {sizes.many} letters", many.together, "MB", 300, peers)]
 

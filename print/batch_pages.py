@@ -28,7 +28,7 @@ from relay.domain.letter_pages import LetterToPrint, Mailing, Manifest
 from relay.domain.sheet import PAGE
 
 LETTERS_IN_PART: Final = 50
-"""Letters that are rendered at a time; each part has its own subsets of the fonts, 120 KB together."""
+"""Letters that are rendered at a time; each part has its own subsets of the fonts, 13 KB together."""
 PHOTOS_IN_PART: Final = 16 * 2**20
 """Bytes of photos after which a part ends early, for the sake of memory."""
 PDF_VERSION: Final = (1, 7)

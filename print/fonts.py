@@ -24,7 +24,7 @@ from reportlab.pdfbase.pdfdoc import PDFDocument
 from reportlab.pdfgen.canvas import Canvas
 
 from print.directions import LIBRARY, PACKAGE, directions_of, in_order_of_sight, load_directions, runs_from_the_right
-from print.shaping import Run, shaped
+from print.shaping import HYPHEN, Run, shaped
 from print.truetype import TrueType
 from relay.domain.letter_pages import Unprintable
 from relay.domain.sheet import PAGE
@@ -40,8 +40,6 @@ SYMBOLA: Final = "fonts-symbola"
 
 TAB: Final = 4
 """Columns from one tab stop to the next."""
-HYPHEN: Final = "\u00ad"
-"""Drawn as a hyphen: the one that divides a word at the end of a line, and is no part of it."""
 
 _BLOCKS: Final = regex.compile("\N{FULL BLOCK}+")
 """What is printed for a covered word."""
@@ -49,16 +47,14 @@ _BLOCK: Final = (-512 / 2048, 1921 / 2048)
 """Lower and upper end of a block over the baseline, in em (DejaVu's own figures)."""
 
 _JOINED: Final = regex.compile(
-    r"""[\p{Arabic}\p{Syriac}\p{NKo}\p{Adlam}\p{Thaana}\p{Bengali}\p{Devanagari}\p{Gujarati}\p{Gurmukhi}\p{Javanese}
-    \p{Kannada}\p{Khmer}\p{Lao}\p{Malayalam}\p{Meetei_Mayek}\p{Myanmar}\p{Oriya}\p{Sinhala}\p{Sundanese}\p{Tamil}
-    \p{Telugu}\p{Thai}\p{Tibetan}]""",
-    regex.VERBOSE,
+    r"[\p{Arabic}\p{Syriac}\p{NKo}\p{Adlam}\p{Thaana}\p{Bengali}\p{Devanagari}\p{Gujarati}\p{Gurmukhi}\p{Javanese}"
+    r"\p{Kannada}\p{Khmer}\p{Lao}\p{Malayalam}\p{Meetei_Mayek}\p{Myanmar}\p{Oriya}\p{Sinhala}\p{Sundanese}\p{Tamil}"
+    r"\p{Telugu}\p{Thai}\p{Tibetan}]"
 )
 """Scripts whose letters change beside each other, so that joiners between them mean something."""
 _PLAIN: Final = regex.compile(
-    rf"""(?!{_JOINED.pattern})[^\p{{M}}\p{{C}}\p{{Zl}}\p{{Zp}}\p{{bidi_class=R}}\p{{bidi_class=AL}}\p{{bidi_class=AN}}
-    \p{{Hangul_Syllable_Type=L}}\p{{Hangul_Syllable_Type=V}}\p{{Hangul_Syllable_Type=T}}]""",
-    regex.VERBOSE,
+    rf"(?!{_JOINED.pattern})[^\p{{M}}\p{{C}}\p{{Zl}}\p{{Zp}}\p{{bidi_class=R}}\p{{bidi_class=AL}}\p{{bidi_class=AN}}"
+    r"\p{Hangul_Syllable_Type=L}\p{Hangul_Syllable_Type=V}\p{Hangul_Syllable_Type=T}]"
 )
 """What looks the same whatever stands beside it."""
 _INVISIBLE: Final = regex.compile(
@@ -77,6 +73,8 @@ _DIRECTION_MARKS: Final = regex.compile("[\u061c\u200e\u200f]")
 _SHAPES_ONLY: Final = regex.compile("[\u061c\u200c-\u200f]")
 """What stays in a text though no font need have it."""
 _CLUSTER: Final = regex.compile(r"\X")
+_CROWDED: Final = regex.compile(rf"(?!{_JOINED.pattern})\P{{M}}\p{{M}}{{2}}|\p{{Soft_Dotted}}\p{{M}}")
+"""A mark over another one, or over the dot of an i."""
 _TOO_HIGH: Final = regex.compile(r"(?:\p{M}{8})\p{M}+")
 """More marks than a letter of any language carries: piled up, they would cover the lines above."""
 
@@ -132,6 +130,7 @@ _KOREAN: Final = _Font("WenQuanYiMicroHei", "wqy/wqy-microhei.ttc", WENQUANYI, r
 _REST: Final = (
     _KOREAN,
     _CHINESE,
+    _Font("NotoMusic", "noto/NotoMusic-Regular.ttf", NOTO),
     _Font("Symbola", "ancient-scripts/Symbola_hint.ttf", SYMBOLA),
     _Font("NotoSansSymbols2", "noto/NotoSansSymbols2-Regular.ttf", NOTO),
 )
@@ -163,6 +162,9 @@ def _noto(stem: str, script: str, weight: str = "Regular") -> _Font:
     return _Font(name, f"noto/{name}.ttf", NOTO, regex.compile(rf"\p{{Script_Extensions={script}}}"))
 
 
+_NOTO_SERIF: Final = _Font("NotoSerif", "noto/NotoSerif-Regular.ttf", NOTO)
+_NOTO_SANS: Final = _Font("NotoSans", "noto/NotoSans-Regular.ttf", NOTO)
+_NOTO_SANS_BOLD: Final = _Font("NotoSans-Bold", "noto/NotoSans-Bold.ttf", NOTO)
 _SERIF_SCRIPTS: Final = (
     _noto("Naskh", "Arabic"),
     *(_noto("Serif", script) for script in _WITH_SERIFS),
@@ -378,12 +380,17 @@ def _levels(text: str) -> Sequence[int]:
 
 
 def _lacking(face: TrueType, characters: str) -> str | None:
-    """The first character that the font can draw neither whole nor as a letter with its accents."""
+    """The first character that the font can draw neither whole nor as a letter with its marks."""
     for character in characters:
-        if face.glyph(character) is None:
+        glyph = face.glyph(character)
+        if glyph is None:
             parts = unicodedata.normalize("NFD", character)
             if len(parts) == 1 or any(face.glyph(part) is None for part in parts):
                 return character
+        elif not face.advance(glyph) and _plain(character):
+            return character  # the next one would be drawn over it
+    if len(characters) > 1 and not face.places_marks and _CROWDED.match(unicodedata.normalize("NFD", characters)):
+        return characters[-1]
     return None
 
 
@@ -421,11 +428,11 @@ def _shaped_operators(document: PDFDocument, runs: list[Run], size: float) -> It
         yield "0 Ts EMC" if run.untold else "0 Ts"
 
 
-SERIF: Final = Typeface(_PT_SERIF, *_SERIF_SCRIPTS, _DEJAVU_SERIF, _DEJAVU_SANS, *_REST)
+SERIF: Final = Typeface(_PT_SERIF, *_SERIF_SCRIPTS, _NOTO_SERIF, _DEJAVU_SERIF, _DEJAVU_SANS, *_REST)
 """The text of a letter."""
-SANS: Final = Typeface(_PT_SANS, *_SANS_SCRIPTS, _DEJAVU_SANS, *_REST)
+SANS: Final = Typeface(_PT_SANS, *_SANS_SCRIPTS, _NOTO_SANS, _DEJAVU_SANS, *_REST)
 """What the sheet says."""
-BOLD: Final = Typeface(_PT_SANS_BOLD, *_BOLD_SCRIPTS, _DEJAVU_SANS_BOLD, _DEJAVU_SANS, *_REST)
+BOLD: Final = Typeface(_PT_SANS_BOLD, *_BOLD_SCRIPTS, _NOTO_SANS_BOLD, _DEJAVU_SANS_BOLD, _DEJAVU_SANS, *_REST)
 """Names."""
 MONO: Final = Typeface(_DEJAVU_MONO_BOLD)
 """Reply codes: every symbol as wide as the next, and no two alike."""

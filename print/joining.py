@@ -27,7 +27,6 @@ _PAGES: Final = re.compile(rb"/Pages (\d+) 0 R")
 _COUNT: Final = re.compile(rb"/Count (\d+)")
 _STREAM: Final = b"\nstream\n"
 _REFERENCE: Final = re.compile(rb"\b(\d+) 0 R\b")
-_SUBSET: Final = re.compile(rb"/[A-Z]{4}([A-Z]{2}\+)")
 
 
 class NotOurPartError(ValueError):
@@ -68,11 +67,9 @@ class JoinedPdf:
             self._catalog = _PAGES.sub(b"/Pages " + PAGE_TREE, renumbered(catalog))
         self._pages += _number(_COUNT, objects[tree])
         self._trees.insert(0 if in_front else len(self._trees), numbers[tree])
-        # Printers may take fonts of one name for one font, and every part has another choice of its glyphs.
-        mark = _letters(len(self._trees))
         for number, content in objects.items():
             head, keyword, stream = content.partition(_STREAM)
-            text = _SUBSET.sub(rb"/%s\1" % mark, renumbered(head))
+            text = renumbered(head)
             if number == tree:
                 text = text.replace(b"/Type /Pages", b"/Parent " + PAGE_TREE + b" /Type /Pages")
             self._offsets.append(self._size)
@@ -119,8 +116,3 @@ def _number(pattern: re.Pattern[bytes], text: bytes) -> int:
     if found is None:
         raise NotOurPartError
     return int(found[1])
-
-
-def _letters(number: int) -> bytes:
-    """The number as four capital letters."""
-    return bytes(ord("A") + number // 26**place % 26 for place in (3, 2, 1, 0))

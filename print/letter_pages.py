@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from babel.dates import format_date
 from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
 
+from print.address_block import draw_address
 from print.cards import COLUMN_GAP, ROWS_FREE, column_width, note, pages_of_card
 from print.columns import Row, columns, rows_of_text
+from print.dates import written_out
 from print.fonts import BOLD, MONO, SANS, as_printed, unprintable
 from print.layouts import (
     DATE_LINES,
@@ -46,20 +47,14 @@ BELOW_WINDOW: Final = 8.0
 """From the lowest that a window can show to the first baseline below it."""
 ADDRESS_SIZE: Final = 11.0
 """Points."""
-ADDRESS_LEADING: Final = 1.2
 ASCENT: Final = 0.75
 """Of capitals with their accents, over the baseline, in em."""
 DESCENT: Final = 0.25
 """Below the baseline, in em."""
 SENDER_LINE_SIZE: Final = 7.0
 """Points, of the line over the address."""
-BELOW_SENDER_LINE: Final = 2.0
-"""From that line to the address, where there is room."""
 FOLD_MARK: Final = (5.0, 9.0)
 """From the left edge: what printers reach, and far from every text."""
-
-_DATE_LOCALES: Final = {"en": "en_GB"}
-"""Where the language alone would write the month before the day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +135,7 @@ def _first_baseline(letter: LetterToPrint) -> float:
 
 def _note(letter: LetterToPrint, setting: Setting) -> list[SetLine]:
     """What a card says about answers; it stands beside the date."""
-    date = setting.typeface.width(_date(letter), setting.size) / mm
+    date = setting.typeface.width(written_out(letter.written_on, letter.sheet_language), setting.size) / mm
     return note(letter, setting, setting.width - date - HEADER_GAP)
 
 
@@ -165,7 +160,9 @@ def _draw_beginning(canvas: Canvas, letter: LetterToPrint, setting: Setting) -> 
         _draw_rule(canvas, *FOLD_MARK, fold)
     _draw_address(canvas, letter)
     baseline = _first_baseline(letter)
-    setting.typeface.draw(canvas, _date(letter), setting.right, baseline, setting.size, right=True)
+    setting.typeface.draw(
+        canvas, written_out(letter.written_on, letter.sheet_language), setting.right, baseline, setting.size, right=True
+    )
     if letter.greetings:
         for place, line in enumerate(_note(letter, setting)):
             line.draw(canvas, setting.margin, baseline + place * setting.leading)
@@ -177,13 +174,7 @@ def _draw_address(canvas: Canvas, letter: LetterToPrint) -> None:
     if rules.window is None or not letter.address:
         return
     area, over = (place(rules.envelope, rules.window) for place in (address_area, sender_line))
-    lines = [as_printed(line) for line in letter.address]
-    height = ASCENT + (len(lines) - 1) * ADDRESS_LEADING + DESCENT
-    widest = max(SANS.width(line, 1) for line in lines)
-    size = min(ADDRESS_SIZE, area.height * mm / height, area.width * mm / widest)
-    top = area.y + min(BELOW_SENDER_LINE, area.height - height * size / mm)
-    for place, line in enumerate(lines):
-        SANS.draw(canvas, line, area.x, top + (ASCENT + place * ADDRESS_LEADING) * size / mm, size)
+    draw_address(canvas, letter.address, area, ADDRESS_SIZE)
     sender = as_printed(" · ".join(letter.return_address))
     SANS.draw(canvas, sender, over.x, over.y + ASCENT * SENDER_LINE_SIZE / mm, SENDER_LINE_SIZE, width=over.width)
 
@@ -213,8 +204,3 @@ def _draw_sender(canvas: Canvas, letter: LetterToPrint, setting: Setting, end: f
 def _draw_rule(canvas: Canvas, left: float, right: float, y: float) -> None:
     canvas.setLineWidth(RULE_WIDTH)
     canvas.line(left * mm, (PAGE.height - y) * mm, right * mm, (PAGE.height - y) * mm)
-
-
-def _date(letter: LetterToPrint) -> str:
-    language = letter.sheet_language
-    return format_date(letter.written_on, format="long", locale=_DATE_LOCALES.get(language, language))

@@ -17,7 +17,8 @@ from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
 
 from print.directions import directions_of, runs_from_the_right
-from print.fonts import HYPHEN, Typeface, as_printed, with_newlines
+from print.fonts import Typeface, as_printed, with_newlines
+from print.shaping import HYPHEN
 
 SHORT: Final = 1 / 8
 """How much of a line may stay empty before a word is divided to fill it."""
@@ -30,16 +31,18 @@ LETTERS_TOGETHER: Final = 3
 
 _WISH: Final = regex.compile("([\u00ad\u200b])")
 """Where a writer allows that a word is divided: with a hyphen or without."""
-_DIVIDABLE: Final = regex.compile(
-    rf"(?<![\p{{L}}\p{{M}}\p{{N}}@:/.'’\-])\p{{L}}{{{2 * LETTERS_TOGETHER},60}}(?![\p{{L}}\p{{M}}\p{{N}}@/'’\-])"
-)
-"""A word as dictionaries have it; no part of an address, and none with stress marks."""
+_JOINS: Final = r"\p{L}\p{M}\p{N}@/\\<=_&'’\-"
+_DIVIDABLE: Final = regex.compile(rf"(?<![{_JOINS}:.])\p{{L}}\p{{Ll}}{{{2 * LETTERS_TOGETHER - 1},60}}(?![{_JOINS}])")
+"""A word as dictionaries have it; no part of an address or of a program, and none with stress marks."""
 _BEHIND: Final = regex.compile(
-    r"(?<=[\p{L}\p{N}]{2}[\-‐–])(?=[\p{L}\p{N}]{2})|(?<=[\p{L}\p{N}!?.,]—|[\p{L}\p{N}]/)(?=[\p{L}\p{N}])"
+    r"""(?<=[\p{L}\p{N}]{2}[\-‐–])(?=[\p{L}\p{N}]{2})
+    | (?<=[\p{L}\p{N}!?.,]—|[\p{L}\p{N}]/)(?=[\p{L}\p{N}])
+    | (?<=[\p{Thai}\p{Lao}])(?=[\u0e40-\u0e44\u0ec0-\u0ec4])
+    | (?<=\u0f0b)(?=\p{Tibetan})""",
+    regex.VERBOSE,
 )
-_WIDE: Final = (
-    r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Bopomofo}\u3000-\u303f\uff01-\uff60\p{Emoji_Presentation}]"
-)
+"""Behind a hyphen, a dash, a slash and the Tibetan tsheg; in Thai and Lao before the vowels that begin a syllable."""
+_WIDE: Final = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\u3000-\u303f\uff01-\uff60\p{Emoji_Presentation}]"
 _CLOSING: Final = (
     r"\p{Pe}\p{Pf}\p{M}\u200d!?:;,.…%、。，．！？：；～・ーゝゞ々ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ"
 )

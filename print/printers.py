@@ -1,26 +1,23 @@
-"""Printers that are reached over IPP, through `ipptool` of CUPS.
-
-ipptool builds the request, speaks HTTP and TLS, streams the file and takes the answer apart, in a process of its own
-that a printer may confuse or keep waiting; we read its XML. It needs no CUPS server, which would keep a copy of the
-pages on its disk. See docs/decisions/printers.md.
+"""Printers that are reached over IPP: their state, and jobs with our pages.
 
 A job is made empty (Create-Job) and gets its pages in a second step (Send-Document). Whoever writes the number down
 between the two can always ask what became of the pages, and never has to send them twice. RFC 8011 for operations and
-attributes, PWG 5100.9 and 5100.13 for reasons and scaling.
+attributes, PWG 5100.9 and 5100.13 for reasons and scaling; docs/decisions/printers.md for why no library does this.
 """
 
 from __future__ import annotations
 
-import asyncio
-import plistlib
-from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, Final
-from xml.parsers.expat import ExpatError
+from typing import Final, TypeVar
 
+import aiohttp
+from yarl import URL
+
+from print import ipp
+from print.ipp import Attribute, Operation, Tag
 from relay.config import Printer
 
 PDF: Final = "application/pdf"
@@ -28,18 +25,24 @@ A4: Final = "iso_a4_210x297mm"
 """PWG 5101.1."""
 BOTH_SIDES: Final = "two-sided-long-edge"
 UNSCALED: Final = "none"
-NEEDED_OPERATIONS: Final = frozenset({5, 6})
-"""Create-Job and Send-Document."""
+NEEDED_OPERATIONS: Final = frozenset({Operation.CREATE_JOB, Operation.SEND_DOCUMENT})
 USER: Final = "office"
 """Who prints, as the printer shows it: it names nobody."""
 
+PORT: Final = 631
 ANSWER_SECONDS: Final = 8
-"""How long a printer may be silent, or take for its whole answer. A sleeping one needs some seconds."""
-SENDING_SECONDS: Final = 3600
-"""How long a printer may take no more of the pages: with little memory it takes them as it prints, and somebody may
+"""How long an answer may take. A printer that sleeps needs some seconds."""
+SENDING_SECONDS: Final = 6 * 3600
+"""How long a printer may take to receive all pages: with little memory it takes them as it prints, and somebody may
 have to bring paper first."""
-LONGEST_ANSWER: Final = 1 << 20
-"""Bytes of XML; the usual answers have a few thousand."""
+LONGEST_ANSWER: Final = 1 << 18
+"""Bytes; usual answers to what we ask have some hundreds."""
+CHUNK: Final = 1 << 16
+
+UNAUTHENTICATED: Final = 0x0402
+NOT_THERE: Final = frozenset({0x0406, 0x0407})
+"""Not found, and gone."""
+SUCCESSFUL: Final = range(0x0100)
 
 
 def _(sentence: str) -> str:
@@ -64,7 +67,7 @@ class PrinterUnreachableError(PrinterError):
 
 
 class NotAPrinterError(PrinterError):
-    """What answers does not speak IPP, or no IPP that can be understood."""
+    """What answers does not speak IPP."""
 
     sentence = _("What answers at this address does not speak as a printer does. Check the address in the settings.")
 
@@ -75,15 +78,22 @@ class PasswordWantedError(PrinterError):
     sentence = _("The printer wants a password, which it cannot be given. Let it print for the office without one.")
 
 
+class EncryptionWantedError(PrinterError):
+    """The printer takes no plain connection."""
+
+    sentence = _("The printer wants an encrypted connection: in the settings, its address has to begin with ipps.")
+
+
 class PrinterRefusedError(PrinterError):
     """The printer refused."""
 
     sentence = _("The printer refused.")
 
-    def __init__(self, status: str) -> None:
-        """Take the status of the answer: a keyword of RFC 8011, section 4.1.6, such as server-error-busy."""
+    def __init__(self, code: int, message: str) -> None:
+        """Take the status of the answer (RFC 8011, appendix B) and what the printer says about it."""
         super().__init__()
-        self.status = status
+        self.code = code
+        self.said = f"{message} (0x{code:04x})".strip()
 
 
 class JobGoneError(PrinterError):
@@ -135,6 +145,7 @@ class JobState(IntEnum):
     COMPLETED = 9
 
 
+COUNTS: Final = ("job-impressions-completed", "job-media-sheets-completed")
 ENDED: Final = (JobState.CANCELED, JobState.ABORTED, JobState.COMPLETED)
 
 
@@ -273,120 +284,81 @@ class PrinterStatus:
 async def status(printer: Printer) -> PrinterStatus:
     """How a printer is; raises nothing."""
     try:
-        attributes = await _describe(printer)
+        found = await _describe(printer)
+        state = found.state("printer-state", PrinterState)
     except PrinterError as error:
         return PrinterStatus(reachable=False, problems=told(error))
-    unfit = _unfit(attributes)
+    unfit = _unfit(found)
     return PrinterStatus(
         reachable=True,
-        state=_state(attributes),
-        model=str(attributes.get("printer-make-and-model", "")),
-        problems=_problems(_values(attributes, "printer-state-reasons")),
-        pdf=PDF in _values(attributes, "document-format-supported"),
-        two_sided=BOTH_SIDES in _values(attributes, "sides-supported"),
+        state=state,
+        model=found.text("printer-make-and-model"),
+        problems=_problems(found.all("printer-state-reasons")),
+        pdf=PDF in found.all("document-format-supported"),
+        two_sided=BOTH_SIDES in found.all("sides-supported"),
         unfit=str(unfit) if unfit else None,
     )
 
 
-async def create(printer: Printer, *, name: str, copies: int = 1) -> int:
-    """Make an empty job and return its number; `name` (letters, digits, hyphens) shows at the printer.
+async def create(printer: Printer, *, name: str) -> int:
+    """Make an empty job and return its number; its name shows at the printer.
 
     The printer drops it where no pages follow. Raises UnfitPrinterError and other kinds of PrinterError.
     """
-    attributes = await _describe(printer)
-    if unfit := _unfit(attributes):
+    describes = await _describe(printer)
+    if unfit := _unfit(describes):
         raise unfit
-    wanted = [f"ATTR keyword sides {BOTH_SIDES}", f"ATTR keyword media {A4}", f"ATTR integer copies {copies}"]
+    wanted: list[Attribute] = [
+        (Tag.KEYWORD, "sides", BOTH_SIDES),
+        (Tag.KEYWORD, "media", A4),
+        (Tag.INTEGER, "copies", 1),  # whatever its panel says
+    ]
     # The PDF itself asks for it too. A printer that does not know the attribute might refuse the job for it.
-    if UNSCALED in _values(attributes, "print-scaling-supported"):
-        wanted.append(f"ATTR keyword print-scaling {UNSCALED}")
-    request = _request("Create-Job", f'ATTR name job-name "{name}"', "GROUP job-attributes-tag", *wanted)
-    (made,) = await _ask(printer, request)
-    number = made.get("job-id")
-    if not isinstance(number, int):
-        raise NotAPrinterError
-    return number
+    if UNSCALED in describes.all("print-scaling-supported"):
+        wanted.append((Tag.KEYWORD, "print-scaling", UNSCALED))
+    made = await _ask(printer, Operation.CREATE_JOB, (Tag.NAME, "job-name", name), job=wanted)
+    return made.number("job-id")
 
 
 async def send(printer: Printer, job_id: int, pdf: Path) -> None:
     """Give a job its pages; returns when the printer has them all, which may be when most of them are printed.
 
-    Cancelled, or where it raises PrinterError, part of the pages may be there: ask with `job`.
+    Where it is cancelled or raises PrinterError, part of the pages may be there: ask with `job`.
     """
-    pages = (f"ATTR mimeMediaType document-format {PDF}", "ATTR boolean last-document true", "FILE $filename")
-    await _ask(printer, _request("Send-Document", *pages, job=job_id), file=pdf)
+    await _ask(
+        printer,
+        Operation.SEND_DOCUMENT,
+        (Tag.MIME_TYPE, "document-format", PDF),
+        (Tag.BOOLEAN, "last-document", True),
+        job_id=job_id,
+        pdf=pdf,
+    )
 
 
 async def job(printer: Printer, job_id: int, *, name: str) -> JobStatus:
     """How far a job is. Raises JobGoneError where the number is not, or no more, that of a job of this name."""
-    asked = "job-name,job-state,job-state-reasons,job-impressions-completed,job-media-sheets-completed"
-    found, of_printer = await _ask(
-        printer,
-        _request("Get-Job-Attributes", f"ATTR keyword requested-attributes {asked}", job=job_id),
-        _request("Get-Printer-Attributes", "ATTR keyword requested-attributes printer-state,printer-state-reasons"),
-        of_job=True,
-    )
+    asked = ("job-name", "job-state", "job-state-reasons", *COUNTS)
+    found = await _ask_job(printer, Operation.GET_JOB_ATTRIBUTES, job_id, (Tag.KEYWORD, "requested-attributes", *asked))
     # A printer that was switched off may count from 1 again. One that hides the names of jobs gives none.
-    if found.get("job-name", name) != name:
+    if found.all("job-name") not in ([], [name]):
         raise JobGoneError
-    try:
-        state = JobState(found["job-state"])
-    except (KeyError, ValueError):
-        raise NotAPrinterError from None
-    reasons = _values(found, "job-state-reasons")
-    done = [found.get(count) for count in ("job-impressions-completed", "job-media-sheets-completed")]
+    state = found.state("job-state", JobState)
+    reasons = found.all("job-state-reasons")
+    incomplete = state not in ENDED and not INCOMPLETE.isdisjoint(reasons)
     if state not in ENDED:
-        reasons += _values(of_printer, "printer-state-reasons")
-    return JobStatus(
-        state,
-        next((count for count in done if isinstance(count, int) and count > 0), 0),
-        _problems(reasons),
-        incomplete=state not in ENDED and not INCOMPLETE.isdisjoint(reasons),
-    )
+        reasons += (await _describe(printer)).all("printer-state-reasons")
+    done = [count for name in COUNTS for count in found.all(name) if isinstance(count, int) and count > 0]
+    return JobStatus(state, done[0] if done else 0, _problems(reasons), incomplete)
 
 
 async def cancel(printer: Printer, job_id: int) -> None:
     """Cancel a job; what is printed is printed. Raises JobGoneError and PrinterRefusedError, as for one that ended."""
-    await _ask(printer, _request("Cancel-Job", job=job_id), of_job=True)
+    await _ask_job(printer, Operation.CANCEL_JOB, job_id)
 
 
 def told(error: PrinterError) -> tuple[str, ...]:
     """What an error says, in the form of `JobStatus.problems`."""
-    return (str(error), error.status) if isinstance(error, PrinterRefusedError) else (str(error),)
-
-
-async def _describe(printer: Printer) -> dict[str, Any]:
-    asked = (
-        "printer-state,printer-state-reasons,printer-make-and-model,document-format-supported,sides-supported,"
-        "media-supported,print-scaling-supported,operations-supported"
-    )
-    (found,) = await _ask(printer, _request("Get-Printer-Attributes", f"ATTR keyword requested-attributes {asked}"))
-    return found
-
-
-def _unfit(attributes: dict[str, Any]) -> UnfitPrinterError | None:
-    if PDF not in _values(attributes, "document-format-supported"):
-        return NoPdfPrinterError()
-    if BOTH_SIDES not in _values(attributes, "sides-supported"):
-        return OneSidedPrinterError()
-    if A4 not in _values(attributes, "media-supported"):
-        return NoA4PrinterError()
-    if not NEEDED_OPERATIONS <= set(_values(attributes, "operations-supported")):
-        return OldPrinterError()
-    return None
-
-
-def _state(attributes: dict[str, Any]) -> PrinterState | None:
-    try:
-        return PrinterState(attributes["printer-state"])
-    except (KeyError, ValueError):
-        return None
-
-
-def _values(attributes: dict[str, Any], name: str) -> list[Any]:
-    """The values of an attribute; a single one does not come as a list."""
-    value = attributes.get(name, [])
-    return value if isinstance(value, list) else [value]
+    return (str(error), error.said) if isinstance(error, PrinterRefusedError) else (str(error),)
 
 
 def _problems(reasons: Iterable[object]) -> tuple[str, ...]:
@@ -402,86 +374,129 @@ def _problems(reasons: Iterable[object]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(sentences()))
 
 
-def _request(operation: str, *lines: str, job: int | None = None) -> str:
-    """A request as ipptool reads it; `$uri` is the printer's."""
-    return "\n".join(
-        (
-            "{",
-            f"OPERATION {operation}",
-            "GROUP operation-attributes-tag",
-            "ATTR charset attributes-charset utf-8",
-            "ATTR language attributes-natural-language en",
-            "ATTR uri printer-uri $uri",
-            *([] if job is None else [f"ATTR integer job-id {job}"]),
-            f"ATTR name requesting-user-name {USER}",
-            *lines,
-            "}\n",
-        )
+_State = TypeVar("_State", JobState, PrinterState)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The attributes of an answer."""
+
+    attributes: dict[str, list[ipp.Value]]
+
+    def all(self, name: str) -> list[ipp.Value]:
+        return list(self.attributes.get(name, ()))
+
+    def number(self, name: str) -> int:
+        """The one value of an attribute that every printer has. Raises NotAPrinterError."""
+        match self.attributes.get(name):
+            case [int(number)]:
+                return number
+        raise NotAPrinterError
+
+    def state(self, name: str, kind: type[_State]) -> _State:
+        """The same as a state. Raises NotAPrinterError."""
+        try:
+            return kind(self.number(name))
+        except ValueError:
+            raise NotAPrinterError from None
+
+    def text(self, name: str) -> str:
+        return " ".join(map(str, self.all(name)))
+
+
+async def _describe(printer: Printer) -> _Found:
+    asked = (
+        "printer-state",
+        "printer-state-reasons",
+        "printer-make-and-model",
+        "document-format-supported",
+        "sides-supported",
+        "media-supported",
+        "print-scaling-supported",
+        "operations-supported",
     )
+    return await _ask(printer, Operation.GET_PRINTER_ATTRIBUTES, (Tag.KEYWORD, "requested-attributes", *asked))
+
+
+def _unfit(found: _Found) -> UnfitPrinterError | None:
+    if PDF not in found.all("document-format-supported"):
+        return NoPdfPrinterError()
+    if BOTH_SIDES not in found.all("sides-supported"):
+        return OneSidedPrinterError()
+    if A4 not in found.all("media-supported"):
+        return NoA4PrinterError()
+    if not NEEDED_OPERATIONS.issubset(found.all("operations-supported")):
+        return OldPrinterError()
+    return None
+
+
+async def _ask_job(printer: Printer, operation: Operation, job_id: int, *about: Attribute) -> _Found:
+    try:
+        return await _ask(printer, operation, *about, job_id=job_id)
+    except PrinterRefusedError as error:
+        if error.code in NOT_THERE:
+            raise JobGoneError from None
+        raise
 
 
 async def _ask(
-    printer: Printer, *requests: str, file: Path | None = None, of_job: bool = False
-) -> tuple[dict[str, Any], ...]:
-    """The attributes of each answer, all groups in one. The requests go out as one, until one is refused."""
-    silence = SENDING_SECONDS if file else ANSWER_SECONDS
-    process = await asyncio.create_subprocess_exec(
-        *("ipptool", "-X", "-T", str(silence), *(("-f", str(file)) if file else ()), printer.uri, "/dev/stdin"),
-        stdin=PIPE,
-        stdout=PIPE,
-        stderr=DEVNULL,
-        start_new_session=True,  # no terminal on which it could ask for a password, and no Ctrl-C from there
-    )
+    printer: Printer,
+    operation: Operation,
+    *about: Attribute,
+    job_id: int | None = None,
+    job: Iterable[Attribute] = (),
+    pdf: Path | None = None,
+) -> _Found:
+    message = ipp.request(operation, printer.uri, job_id, USER, about, job)
     try:
-        async with asyncio.timeout(None if file else ANSWER_SECONDS):
-            report = await _communicate(process, "".join(requests).encode())
-    except TimeoutError:
-        raise PrinterUnreachableError from None
-    finally:
-        if process.returncode is None:
-            process.kill()  # it takes a SIGTERM only between two requests
-            await process.wait()
-    return tuple(_attributes(answer, of_job=of_job) for answer in _answers(report))
-
-
-async def _communicate(process: asyncio.subprocess.Process, requests: bytes) -> bytes:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(requests)
-    process.stdin.close()
-    report = b""
-    while chunk := await process.stdout.read(LONGEST_ANSWER):
-        report += chunk
-        if len(report) > LONGEST_ANSWER:
-            raise NotAPrinterError
-    await process.wait()
-    return report
-
-
-def _answers(report: bytes) -> list[dict[str, Any]]:
-    end = b"</plist>"
-    try:
-        # After several requests a summary follows.
-        read = plistlib.loads(report[: report.index(end) + len(end)], fmt=plistlib.FMT_XML)
-    except (ValueError, ExpatError, plistlib.InvalidFileException):
+        answer = ipp.answer(await _post(printer, message, pdf))
+    except ipp.BadMessageError:
         raise NotAPrinterError from None
-    if not read.get("Tests"):
-        raise PrinterUnreachableError
-    answers: list[dict[str, Any]] = read["Tests"]
-    return answers
-
-
-def _attributes(answer: dict[str, Any], *, of_job: bool) -> dict[str, Any]:
-    # Whether the answer keeps every rule, which ipptool checks as well, matters to nobody here.
-    status_code: str = answer["StatusCode"]
-    attributes = {name: value for group in answer["ResponseAttributes"] for name, value in group.items()}
-    if status_code in {"client-error-not-authenticated", "client-error-not-authorized", "client-error-forbidden"}:
+    if answer.status == UNAUTHENTICATED:
         raise PasswordWantedError
-    if not attributes:
-        # It was silent, where ipptool has no complaint, or it answered, but not with a message of IPP.
-        raise PrinterUnreachableError if status_code.startswith("successful") else NotAPrinterError
-    if of_job and status_code in {"client-error-not-found", "client-error-gone"}:
-        raise JobGoneError
-    if not status_code.startswith("successful"):
-        raise PrinterRefusedError(status_code)
-    return attributes
+    if answer.status not in SUCCESSFUL:
+        raise PrinterRefusedError(answer.status, " ".join(map(str, answer.attributes.get("status-message", ()))))
+    return _Found(answer.attributes)
+
+
+async def _post(printer: Printer, message: bytes, pdf: Path | None) -> bytes:
+    """The message of the answer to this one. It is sent once: a POST is not repeated."""
+    address = URL(printer.uri)
+    url = address.with_scheme("https" if address.scheme == "ipps" else "http").with_port(address.port or PORT)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(SENDING_SECONDS if pdf else ANSWER_SECONDS)) as session,
+            session.post(
+                url,
+                data=_with_pages(message, pdf) if pdf else message,
+                headers={"Content-Type": ipp.MEDIA_TYPE},
+                allow_redirects=False,  # not to whom the printer names
+                ssl=False,  # printers sign their certificates themselves
+            ) as response,
+        ):
+            match response.status, response.content_type:
+                case 200, ipp.MEDIA_TYPE:
+                    pass
+                case 401, _:
+                    raise PasswordWantedError
+                case 426, _:
+                    raise EncryptionWantedError
+                case _:
+                    raise NotAPrinterError
+            found = b""
+            async for chunk in response.content.iter_any():
+                found += chunk
+                if len(found) > LONGEST_ANSWER:
+                    raise NotAPrinterError
+            return found
+    except (TimeoutError, aiohttp.ClientConnectionError, aiohttp.ClientPayloadError):
+        raise PrinterUnreachableError from None
+    except aiohttp.ClientError:
+        raise NotAPrinterError from None
+
+
+async def _with_pages(message: bytes, pdf: Path) -> AsyncIterator[bytes]:
+    yield message
+    with pdf.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            yield chunk

@@ -80,6 +80,11 @@ class Batch:
     set_aside: bool
     facility_id: str
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is left of it: its letters were taken back or set aside."""
+        return not self.letters and not self.envelopes
+
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
@@ -153,28 +158,65 @@ async def set_aside(connection: AsyncConnection) -> list[SetAside]:
     ]
 
 
-_BELONGS = sa.or_(
-    letters.c.batch_id == batches.c.id,
-    sa.exists().where(reprints.c.batch_id == batches.c.id, reprints.c.letter_id == letters.c.id),
-)
+async def all_batches(connection: AsyncConnection, limit: int = 50) -> list[Batch]:
+    """The batches, first those with something left to do, each newest first."""
+    done_last = (batches.c.state == BatchState.POSTED, batches.c.created_at.desc())
+    newest = sa.select(batches.c.id).order_by(*done_last).limit(limit)
+    return await _batches(connection, (await connection.scalars(newest)).all())
 
 
-def _batches() -> sa.Select[Any]:
-    count = sa.select(sa.func.count()).select_from(letters).where(_BELONGS)
-    delivered = count.where(letters.c.state == LetterState.DELIVERED)
-    enveloped = sa.select(sa.func.count()).where(envelopes.c.batch_id == batches.c.id)
-    grams = sa.select(sa.func.coalesce(sa.func.sum(envelopes.c.grams), 0)).where(envelopes.c.batch_id == batches.c.id)
-    return sa.select(
-        batches,
-        facilities.c.name.label("facility"),
-        count.scalar_subquery().label("letters"),
-        delivered.scalar_subquery().label("delivered"),
-        enveloped.scalar_subquery().label("envelopes"),
-        grams.scalar_subquery().label("grams"),
-    ).join(facilities, facilities.c.id == batches.c.facility_id)
+async def one_batch(connection: AsyncConnection, batch_id: str) -> Batch | None:
+    """One batch; None where there is none of this id."""
+    return next(iter(await _batches(connection, [batch_id])), None)
 
 
-def _batch(row: sa.Row[*tuple[Any, ...]]) -> Batch:
+async def _batches(connection: AsyncConnection, ids: Sequence[str]) -> list[Batch]:
+    """These batches, in this order."""
+    letter = (letters.c.id, letters.c.state)
+    enclosed = envelopes.join(enclosures, enclosures.c.envelope_id == envelopes.c.id)
+    # What came back is no more in its batch, but was in its envelope.
+    printed = sa.union(
+        sa.select(letters.c.batch_id, *letter).where(letters.c.batch_id.in_(ids)),
+        sa.select(reprints.c.batch_id, *letter)
+        .join(letters, letters.c.id == reprints.c.letter_id)
+        .where(reprints.c.batch_id.in_(ids)),
+        sa.select(envelopes.c.batch_id, *letter)
+        .select_from(enclosed.join(letters, letters.c.id == enclosures.c.letter_id))
+        .where(envelopes.c.batch_id.in_(ids)),
+    ).subquery()
+    counted = (
+        sa.select(
+            printed.c.batch_id,
+            sa.func.count().label("letters"),
+            sa.func.count().filter(printed.c.state == LetterState.DELIVERED).label("delivered"),
+        )
+        .group_by(printed.c.batch_id)
+        .subquery()
+    )
+    weighed = (
+        sa.select(
+            envelopes.c.batch_id, sa.func.count().label("envelopes"), sa.func.sum(envelopes.c.grams).label("grams")
+        )
+        .where(envelopes.c.batch_id.in_(ids))
+        .group_by(envelopes.c.batch_id)
+        .subquery()
+    )
+    rows = await connection.execute(
+        sa.select(
+            batches,
+            facilities.c.name.label("facility"),
+            *(sa.func.coalesce(column, 0).label(column.name) for column in (*counted.c[1:], *weighed.c[1:])),
+        )
+        .join(facilities, facilities.c.id == batches.c.facility_id)
+        .outerjoin(counted, counted.c.batch_id == batches.c.id)
+        .outerjoin(weighed, weighed.c.batch_id == batches.c.id)
+        .where(batches.c.id.in_(ids))
+    )
+    found = {row.id: _batch(row) for row in rows}
+    return [found[batch_id] for batch_id in ids if batch_id in found]
+
+
+def _batch(row: sa.Row[Any]) -> Batch:
     return Batch(
         row.id,
         row.facility,
@@ -190,20 +232,6 @@ def _batch(row: sa.Row[*tuple[Any, ...]]) -> Batch:
         row.set_aside_at is not None,
         row.facility_id,
     )
-
-
-async def all_batches(connection: AsyncConnection, limit: int = 50) -> list[Batch]:
-    """The batches, first those with something left to do, each newest first."""
-    rows = await connection.execute(
-        _batches().order_by(batches.c.state == BatchState.POSTED, batches.c.created_at.desc()).limit(limit)
-    )
-    return [_batch(row) for row in rows]
-
-
-async def one_batch(connection: AsyncConnection, batch_id: str) -> Batch | None:
-    """One batch; None where there is none of this id."""
-    row = (await connection.execute(_batches().where(batches.c.id == batch_id))).one_or_none()
-    return None if row is None else _batch(row)
 
 
 async def envelopes_of(connection: AsyncConnection, batch_id: str) -> list[Envelope]:

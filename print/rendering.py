@@ -15,7 +15,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import aclosing
@@ -197,7 +197,7 @@ class RenderingPool:
             await asyncio.to_thread(joined.finish)
         return rendering
 
-    async def _parts(self, mailings: AsyncIterable[Mailing]) -> AsyncIterator[RenderedPart]:
+    async def _parts(self, mailings: AsyncIterable[Mailing]) -> AsyncGenerator[RenderedPart, None]:
         """The parts in their order; no more are begun than keep all processes busy."""
         begun: deque[asyncio.Task[RenderedPart]] = deque()
         try:

@@ -10,6 +10,9 @@ import uharfbuzz as hb
 
 from print.truetype import Glyph, TrueType
 
+HYPHEN: Final = "\u00ad"
+"""Drawn as a hyphen: the one that divides a word at the end of a line, and is no part of it."""
+
 _PLAIN: Final = {"liga": False, "clig": False, "calt": False, "kern": False}
 """For scripts whose letters stand alone: no ligatures, so that whoever copies the text gets every letter, and the same
 distances as in words that need no shaping."""
@@ -38,7 +41,8 @@ class Run(NamedTuple):
     face: TrueType
     placed: Sequence[Placed]
     untold: str
-    """The text of the run, where its glyphs one after the other do not tell it."""
+    """The text of the run, where its glyphs one after the other do not tell it; not of what runs from the right, which
+    readers turn around by themselves."""
 
     @property
     def width(self) -> float:
@@ -54,7 +58,7 @@ def shaped(face: TrueType, text: str, *, from_the_right: bool, joined: bool) -> 
     buffer = hb.Buffer()
     buffer.cluster_level = hb.BufferClusterLevel.MONOTONE_CHARACTERS
     buffer.flags = hb.BufferFlags.REMOVE_DEFAULT_IGNORABLES
-    buffer.add_codepoints(list(map(ord, text)))
+    buffer.add_codepoints(list(map(ord, text.replace(HYPHEN, "-"))))
     buffer.direction = "rtl" if from_the_right else "ltr"
     buffer.language = _NO_LANGUAGE
     buffer.guess_segment_properties()
@@ -77,5 +81,5 @@ def shaped(face: TrueType, text: str, *, from_the_right: bool, joined: bool) -> 
                 start,
             )
         )
-    told = from_the_right or not (joined or len(placed) > len(starts))
-    return Run(face, placed, "" if told else text)
+    moved = joined or any(each.right or each.up or not each.glyph.text for each in placed)
+    return Run(face, placed, text if moved and not from_the_right else "")

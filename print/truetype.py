@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -103,6 +104,14 @@ class TrueType:
     def em(self, units: int) -> float:
         """A length of the font in em."""
         return units / self._units
+
+    @cached_property
+    def places_marks(self) -> bool:
+        """Whether the font knows where marks stand on each letter; else they stand where they fit most letters."""
+        scripts = self.harfbuzz_face.get_table_script_tags("GPOS")
+        return any(
+            "mark" in self.harfbuzz_face.get_language_feature_tags("GPOS", place) for place in range(len(scripts))
+        )
 
     def codes(self, document: PDFDocument) -> Codes:
         """The codes of this document; asking makes the font a part of it."""

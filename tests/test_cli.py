@@ -30,7 +30,9 @@ from relay.installing import example, install
 from relay.store import database
 from scanner import tesseract
 
-ROW = ["ivan", "Иван Примеров", "", "ru", "active", "ik-99", "ИК-99", "RU", "ул. Лесная, 1; Энск", "", "3"]
+PRISONER = ["ivan", "Иван Примеров", "", "ru", "active", "", ""]
+FACILITY = ["ik-99", "ИК-99", "RU", "ул. Лесная, 1; Энск", "", "", "", "", "", "3"]
+ROW = [*PRISONER, *FACILITY]
 
 
 @dataclass(frozen=True)
@@ -242,7 +244,7 @@ def test_directory_imported_and_exported(relay: Relay, tmp_path: Path, encoding:
 
 
 def test_directory_with_bad_rows(relay: Relay, tmp_path: Path) -> None:
-    file = directory_file(tmp_path, ["", *ROW[1:]], ROW, ["olga", *ROW[1:8], "elsewhere", *ROW[9:]])
+    file = directory_file(tmp_path, ["", *ROW[1:]], ROW, ["olga", *ROW[1:10], "elsewhere", *ROW[11:]])
     dry = relay("directory", "import", "--dry-run", "--json", file)
     assert dry.code == Exit.REFUSED
     (said,) = dry.objects

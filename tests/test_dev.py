@@ -12,6 +12,8 @@ from packaging.requirements import Requirement
 
 ROOT: Final = Path(__file__).parent.parent
 LOCK: Final = (ROOT / "requirements.lock").read_text("utf-8")
+PEERS_LOCK: Final = (ROOT / "benchmarks/requirements.lock").read_text("utf-8")
+"""What only the benchmarks need."""
 
 
 def dev(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -34,14 +36,26 @@ def test_unknown_command_refused() -> None:
     )
 
 
-def test_lock_satisfies_every_requirement() -> None:
-    pins = [Requirement(line.rstrip(" \\")) for line in LOCK.splitlines() if re.match(r"[a-z0-9]", line)]
-    here = {pin.name: next(iter(pin.specifier)).version for pin in pins if not pin.marker or pin.marker.evaluate()}
+def pinned(lock: str) -> dict[str, str]:
+    """The versions that a lock file gives this machine."""
+    pins = [Requirement(line.rstrip(" \\")) for line in lock.splitlines() if re.match(r"[a-z0-9]", line)]
+    return {pin.name: next(iter(pin.specifier)).version for pin in pins if not pin.marker or pin.marker.evaluate()}
+
+
+def test_locks_satisfy_every_requirement() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    wanted = map(Requirement, project["project"]["dependencies"] + project["dependency-groups"]["dev"])
-    unmet = [str(need) for need in wanted if need.name not in here or here[need.name] not in need.specifier]
-    assert unmet == []  # ./dev lock writes the pins anew
+    groups = project["dependency-groups"]
+    for lock, needs in ((LOCK, project["project"]["dependencies"] + groups["dev"]), (PEERS_LOCK, groups["bench"])):
+        here = pinned(lock)
+        wanted = map(Requirement, needs)
+        unmet = [str(need) for need in wanted if need.name not in here or here[need.name] not in need.specifier]
+        assert unmet == []  # ./dev lock writes the pins anew
 
 
-def test_lock_names_no_address() -> None:
-    assert re.findall(r".*(?:://|--index|--find-links| @ ).*", LOCK) == []
+def test_locks_agree() -> None:
+    ours, peers = pinned(LOCK), pinned(PEERS_LOCK)
+    assert {name: version for name, version in peers.items() if ours.get(name, version) != version} == {}
+
+
+def test_locks_name_no_address() -> None:
+    assert re.findall(r".*(?:://|--index|--find-links| @ ).*", LOCK + PEERS_LOCK) == []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -108,9 +109,9 @@ def with_typst(batch: Batch) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "batch.json").write_text(json.dumps(dict(batch) | {"letters": letters}), "utf-8")
         (Path(folder) / "matrices").write_bytes(matrices)
+        shutil.copy(HERE / "batch.typ", folder)
         pdf: bytes = typst.compile(
-            (HERE / "batch.typ").read_bytes(),
-            root=folder,
+            f"{folder}/batch.typ",
             font_paths=[str(FONTS / "paratype"), str(FONTS / "dejavu")],
             ignore_system_fonts=True,
             pdf_tags=False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from print.screens import batch, by_code, correspondents, overview, pages, papers
+from print.screens import batch, by_code, correspondents, overview, pages, papers, printers
 
 # Those with a name of their own before those that begin with the id of a batch.
 ROUTES: Final = (
@@ -13,5 +13,6 @@ ROUTES: Final = (
     *correspondents.ROUTES,
     *pages.ROUTES,
     *papers.ROUTES,
+    *printers.ROUTES,
     *batch.ROUTES,
 )

@@ -11,6 +11,7 @@ from aiohttp import web
 from print import queue, steps
 from print.envelopes import LABELS
 from print.mailings import letters_in
+from print.print_jobs import OPEN, PRINT_JOB_STATES, jobs_of
 from print.printing import PRINTING
 from print.queue import Batch
 from print.screens.measures import show
@@ -57,8 +58,10 @@ async def one(request: web.Request) -> web.Response:
     batch = await batch_of(request)
     if batch.state is BatchState.OPEN:
         return watched(request, [batch])
-    async with request.config_dict[PRINTING].store.database.reading() as connection:
+    printing = request.config_dict[PRINTING]
+    async with printing.store.database.reading() as connection:
         inside = await queue.envelopes_of(connection, batch.id)
+        jobs = await jobs_of(connection, [batch.id])
     return show(
         request,
         "batch.html",
@@ -70,6 +73,9 @@ async def one(request: web.Request) -> web.Response:
         tracking_max=steps.TRACKING_MAX,
         labels=LABELS,
         stored="stored" in request.query,
+        jobs=jobs,
+        job_states=PRINT_JOB_STATES,
+        printers=[] if any(job.state in OPEN for job in jobs) else printing.settings.print.printers,
     )
 
 
@@ -80,7 +86,7 @@ async def mark(request: web.Request) -> web.Response:
     do, batch = (await fields_of(request)).get("state", ""), await batch_of(request)
     if do == HANDED_OVER:
         await steps.hand_over(store, letters_in(batch.id), volunteer)
-    elif do in NEXT and (do != "put_away" or not batch.letters):
+    elif do in NEXT and (do != "put_away" or batch.is_empty):
         with suppress(ForbiddenTransitionError):  # The button was pressed twice; the screen shows the state.
             for state in NEXT[do]:
                 await steps.mark(store, batch.id, state, volunteer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from aiohttp import web
 from babel.units import format_unit
 
 from relay.web.keys import LANGUAGE, STORE
-from relay.web.site import render
+from relay.web.site import render, words
 
 KILOGRAM: Final = 1000
 DAY: Final = datetime.timedelta(days=1)
@@ -44,16 +44,22 @@ def ages(since: Collection[datetime.datetime], now: datetime.datetime) -> list[C
 
 def weight(grams: float, language: str) -> str:
     """A weight in grams, or from a kilogram on in kilograms."""
-    if grams < KILOGRAM:
-        return format_unit(round(grams), "mass-gram", "short", locale=language)
-    return format_unit(grams / KILOGRAM, "mass-kilogram", "short", format="#,##0.0", locale=language)
+    if round(grams) < KILOGRAM:
+        said = format_unit(round(grams), "mass-gram", "short", locale=language)
+    else:
+        said = format_unit(grams / KILOGRAM, "mass-kilogram", "short", format="#,##0.0", locale=language)
+    return said.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def show(request: web.Request, template: str, status: int = 200, **context: Any) -> web.Response:
-    """A screen of the printing, whose template knows `weight` and `ages`."""
+    """A screen of the printing, whose template knows `weight` and `ages`.
+
+    `say` translates what may be a foreign word; `gettext` of templates would take that for markup.
+    """
     now = request.config_dict[STORE].database.clock()
-    measures = {
+    known: dict[str, Callable[..., Any]] = {
         "weight": lambda grams: weight(grams, request[LANGUAGE]),
         "ages": lambda since: ages(since, now),
+        "say": words(request),
     }
-    return render(request, f"print/{template}", status, **measures, **context)
+    return render(request, f"print/{template}", status, **known, **context)

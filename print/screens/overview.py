@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 from aiohttp import web
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from print import queue, steps
+from print import print_jobs, printers, queue, steps
+from print.print_jobs import PRINT_JOB_STATES, PrintJob
+from print.printers import PRINTER_STATES, PrinterStatus
 from print.printing import PRINTING
 from print.queue import Batch
 from print.screens.measures import show
+from relay.config import Printer
 from relay.domain.lives import Actor, BatchState, Who
 from relay.web.keys import VOLUNTEER
 from relay.web.site import fields_of, path_to
 
 ROUTES: Final = web.RouteTableDef()
 SECONDS: Final = 2
-"""After which a browser looks again how far the rendering is; it needs no script for that."""
+"""After which a browser looks again how far something is; it needs no script for that."""
+PATIENCE: Final = 2
+"""Seconds that the overview waits for the answers of printers."""
 
 
 @ROUTES.get("/{language}/print", name="print")
@@ -28,7 +36,37 @@ async def overview(request: web.Request) -> web.Response:
         waiting = await queue.waiting(connection, printing.screening, database.clock())
         set_aside = await queue.set_aside(connection)
         batches = await queue.all_batches(connection)
-    return show(request, "print.html", waiting=waiting, set_aside=set_aside, batches=batches)
+        jobs = await _newest_jobs(connection, batches)
+    return show(
+        request,
+        "print.html",
+        waiting=waiting,
+        set_aside=set_aside,
+        batches=batches,
+        jobs=jobs,
+        job_states=PRINT_JOB_STATES,
+        printers=await _asked(printing.settings.print.printers),
+        printer_states=PRINTER_STATES,
+    )
+
+
+async def _newest_jobs(connection: AsyncConnection, batches: Sequence[Batch]) -> dict[str, PrintJob]:
+    """The last job of each batch that is not posted, by its id."""
+    unposted = [batch.id for batch in batches if batch.state is not BatchState.POSTED]
+    newest_first = await print_jobs.jobs_of(connection, unposted)
+    return {job.batch_id: job for job in reversed(newest_first)}
+
+
+async def _asked(known: Sequence[Printer]) -> list[tuple[Printer, PrinterStatus | None]]:
+    """How these printers are, or None where one needs longer to say so."""
+
+    async def ask(printer: Printer) -> PrinterStatus | None:
+        try:
+            return await asyncio.wait_for(printers.status(printer), PATIENCE)
+        except TimeoutError:
+            return None
+
+    return list(zip(known, await asyncio.gather(*map(ask, known)), strict=True))
 
 
 @ROUTES.post("/{language}/print", name="print")
@@ -68,8 +106,8 @@ def watched(request: web.Request, batches: list[Batch]) -> web.Response:
     """The screen of what is being rendered, which looks again by itself unless the reader wants it to be still."""
     still = "still" in request.query
     underway = [batch for batch in batches if is_rendering(batch)]
-    response = show(request, "progress.html", batches=batches, underway=underway, still=still)
-    if not still:
+    response = show(request, "progress.html", batches=batches, underway=underway, still=still, jobs={})
+    if underway and not still:
         response.headers["Refresh"] = str(SECONDS)
     return response
 

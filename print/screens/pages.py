@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import Final
 
 import pypdfium2
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from print import queue, steps
 from print.printing import PRINTING
@@ -31,6 +31,8 @@ async def pdf(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Disposition": f'inline; filename="{name}"'})
     response.content_type = "application/pdf"
     await response.prepare(request)
+    if request.method == hdrs.METH_HEAD:
+        return response
     try:
         await response.write(first)
         async for chunk in chunks:

@@ -10,16 +10,23 @@ from aiohttp import web
 
 from print import queue
 from print.envelopes import LABELS, envelopes_pdf, labels_pdf, return_envelopes_pdf
+from print.fonts import NoGlyphError
 from print.mailings import addresses
 from print.printing import PRINTING
 from print.screens.batch import batch_of, rules_of
+from relay.web.site import render, words
 
 ROUTES: Final = web.RouteTableDef()
 
 
 async def as_pdf(request: web.Request, draw: Callable[[], bytes], name: str) -> web.Response:
-    """A document drawn in a process of its own, as a file of this name."""
-    data = await request.config_dict[PRINTING].pages.run(draw)
+    """A document drawn in another process, as a file of this name; or why it cannot be drawn."""
+    try:
+        data = await request.config_dict[PRINTING].pages.run(draw)
+    except NoGlyphError as error:
+        _ = words(request)
+        sentence = _("A name or an address has a character that cannot be printed: {character}")
+        return render(request, "error.html", 422, sentence=sentence.format(character=error.character))
     headers = {"Content-Disposition": f'inline; filename="{name}.pdf"'}
     return web.Response(body=data, content_type="application/pdf", headers=headers)
 

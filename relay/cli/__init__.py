@@ -44,7 +44,6 @@ EXITS: Final[dict[type[Exception], Exit]] = {
     batch.NoSuchBatchError: Exit.NOT_FOUND,
     batch.NoSuchFacilityError: Exit.NOT_FOUND,
     batch.BatchNotReadyError: Exit.REFUSED,
-    batch.BatchBusyError: Exit.BUSY,
     ForbiddenTransitionError: Exit.REFUSED,
 }
 """Which error ends the command line with which code; its message is what the person reads."""

@@ -108,24 +108,21 @@ def batch_render(given: tuple[str, ...]) -> None:
     """Render these batches now, or all that are open, and say what became of them."""
     load_fonts()  # without them every letter would be set aside
 
-    async def work(relay_: Relay) -> list[Batch]:
+    async def work(relay_: Relay) -> Exit:
         async with relay_.store.database.reading() as connection:
             chosen = [await _found(connection, one) for one in given] or await _open(connection)
-        pages = RenderingPool()
+        if not chosen:
+            say("No batch is open.")
+        ended, pages = Exit.DONE, RenderingPool()
         try:
             async with owning(relay_.store.database, relay_.installation.runtime) as owner:
-                return [await _render(relay_.printing(pages), owner, batch_id) for batch_id in chosen]
+                for batch_id in chosen:
+                    ended = max(ended, await _render_and_say(relay_.printing(pages), owner, batch_id))
         finally:
             await pages.close()
+        return ended
 
-    done = with_relay(work)
-    _list(done, as_json=False)
-    if not done:
-        say("No batch is open.")
-    if failed := [one for one in done if one.state is BatchState.OPEN]:
-        for one in failed:
-            complain(f"{one.id[:SHORT]} could not be rendered ({one.problem}); a worker will try it again.")
-        sys.exit(Exit.REFUSED)
+    sys.exit(with_relay(work))
 
 
 @batch.command("pdf")
@@ -185,6 +182,21 @@ def _list(found: Sequence[Batch], *, as_json: bool) -> None:
         if one.delivered:
             what.append(f"{one.delivered} delivered")
         say(f"{one.since:%Y-%m-%d %H:%M} {one.id[:SHORT]} {one.state} {one.facility}: {', '.join(what)}")
+
+
+async def _render_and_say(printing: Printing, owner: str, batch_id: str) -> Exit:
+    """What becomes of one batch does not stop the others."""
+    try:
+        done = await _render(printing, owner, batch_id)
+    except (BatchBusyError, BatchNotReadyError) as error:
+        complain(str(error))
+        return Exit.BUSY if isinstance(error, BatchBusyError) else Exit.REFUSED
+    if done.state is BatchState.OPEN:
+        why = done.problem or "a letter was taken back meanwhile"
+        complain(f"the batch {batch_id[:SHORT]} could not be rendered ({why}); a worker will try it again")
+        return Exit.REFUSED
+    _list([done], as_json=False)
+    return Exit.DONE
 
 
 async def _render(printing: Printing, owner: str, batch_id: str) -> Batch:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final, Literal
 
 from pymorphy3 import MorphAnalyzer
@@ -208,8 +208,9 @@ def _genders(parse: Any) -> set[_Gender]:
     return {gender for gender in _GENDERS if gender in parse.tag or "ms-f" in parse.tag}
 
 
+@lru_cache(maxsize=64)
 def _parses(word: str) -> list[Any]:
-    """What the dictionary says of the word in the nominative."""
+    """What the dictionary says of the word in the nominative; it is asked several times for each."""
     return [each for each in _dictionary().parse(word) if each.is_known and {"nomn", "sing"} in each.tag]
 
 

@@ -12,6 +12,7 @@ from aiohttp import web
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from relay.domain.addresses import facility_lines
 from relay.domain.directory import Entry, Facility, Prisoner, PrisonerState
 from relay.domain.languages import LANGUAGE_NAMES
 from relay.domain.lives import (
@@ -25,6 +26,7 @@ from relay.domain.lives import (
     ScanState,
     Who,
 )
+from relay.domain.printing import Layout
 from relay.mail.outbox import given_up, try_again
 from relay.store import directory, volunteers
 from relay.store.letters import settled
@@ -68,7 +70,18 @@ _QUEUES: Final = (
         "print",
         _("letters to be printed"),
         letters,
-        (letters.c.state == LetterState.APPROVED, letters.c.batch_id.is_(None), settled(_NOW)),
+        (
+            letters.c.state == LetterState.APPROVED,
+            letters.c.batch_id.is_(None),
+            letters.c.set_aside_at.is_(None),
+            settled(_NOW),
+        ),
+    ),
+    (
+        "print",
+        _("letters that could not be printed"),
+        letters,
+        (letters.c.state == LetterState.APPROVED, letters.c.set_aside_at.is_not(None)),
     ),
     ("print", _("batches to be printed or posted"), batches, (batches.c.state != BatchState.POSTED,)),
     ("directory", _("letters held because of the address"), letters, (letters.c.state == LetterState.HELD,)),
@@ -164,7 +177,7 @@ async def show_directory(request: web.Request) -> web.Response:
     async with request.config_dict[STORE].database.reading() as connection:
         everyone = await directory.everyone(connection)
         facilities = await directory.all_facilities(connection)
-    return render(request, "office/directory.html", everyone=everyone, facilities=facilities)
+    return render(request, "office/directory.html", everyone=everyone, facilities=facilities, lines=facility_lines)
 
 
 @ROUTES.get("/{language}/directory/prisoner", name="prisoner")
@@ -191,6 +204,7 @@ async def _prisoner(request: web.Request, values: dict[str, Any], wrong: dict[st
         wrong=wrong,
         facilities=facilities,
         states=list(PrisonerState),
+        layouts=list(Layout),
         sheet_languages=LANGUAGE_NAMES,
     )
 
@@ -266,10 +280,9 @@ def _wrong(request: web.Request, error: ValidationError) -> dict[str, str]:
         "name": _("Please give a name of at most 200 characters."),
         "birth_year": _("A year with four digits, or nothing."),
         "country": _("Two letters: RU, DE, SE, GB."),
-        "address": _("Please give the postal address, line by line."),
+        "address": _("Please give the postal address, in the four fields or line by line."),
         "review_days": _("A number of days from 0 to 90."),
     }
-    return {
-        str(problem["loc"][0]): sentences.get(str(problem["loc"][0]), _("This cannot be stored."))
-        for problem in error.errors()
-    }
+    # What is wrong with a facility as a whole is its address.
+    names = [str((problem["loc"] or ("address",))[0]) for problem in error.errors()]
+    return {name: sentences.get(name, _("This cannot be stored.")) for name in names}

@@ -165,6 +165,44 @@ async def test_letter_that_will_be_translated_and_photos_that_cannot_be_taken(
         await look(sender, "preview of a letter that will be translated")
 
 
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+async def test_card_reply_sheets_and_characters_that_cannot_be_printed(
+    browser: Browser, setting: Setting, look: Look, size: ViewportSize
+) -> None:
+    async with person(browser, size) as sender:
+        await sender.goto(f"{setting.desk}/en/to/john-sample")
+        text, sheets = sender.get_by_label("Your letter"), sender.get_by_label("How many reply sheets?")
+        await text.fill("Happy \U00012000 birthday\nto \U00012000 you \ue000!")
+        await sender.get_by_label("Name to be printed").fill("Mary \U00012000")
+        await sender.get_by_label("as a short greeting on a card with others").check()
+        await sender.get_by_label("Choose photos").set_input_files(chosen("steelblue"))
+        await sheets.select_option("3")
+        await press_main(sender)
+        assert await sender.locator("#text-1, #text-2, #printed_name-1, #card-1").count() == 4
+        assert await sheets.input_value() == "3"
+        await look(sender, "form with characters that cannot be printed, and a photo for a card")
+
+        await press(sender, "Remove photo 1")
+        await text.fill("Happy birthday\n" * 13)
+        await sender.get_by_label("Name to be printed").fill("Mary")
+        await press_main(sender)
+        assert "this one has 194 in 13" in await sender.locator("#text-1").inner_text()
+        await text.fill("Happy birthday!\nWe sing for you on Sunday.")
+        await press_main(sender)
+        assert await pictures(sender) == [True] * 3
+        assert "3 such sheets go along" in await sender.locator("main > p").first.inner_text()
+        await look(sender, "preview of a card")
+        await sender.get_by_role("button", name="Send").click()
+
+        phrase = await sender.locator(".phrase").inner_text()
+        await press(sender, "I have noted them")
+        await sender.get_by_label("The words that you noted").fill(phrase)
+        await press(sender, "Confirm my letter")
+        await sender.get_by_text("What you wrote").click()
+        assert "With 3 sheets for the answer." in await sender.locator("article").inner_text()
+        await look(sender, "inbox with a greeting")
+
+
 async def press_main(page: Page) -> None:
     """Press the button that people see; the one for the Enter key has the same name."""
     await page.locator("button.main").click()

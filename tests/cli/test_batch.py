@@ -59,7 +59,7 @@ async def test_batch_goes_from_open_to_handed_over(house: House, command: Comman
     rendered = await command("batch", "render", name)
     assert (rendered.code, rendered.err) == (0, "")
     (line,) = rendered.out.splitlines()
-    assert line.endswith(f" {name} rendered {ENGLISH.facility.name}: 1 letter, 1 envelope of 15 g together")
+    assert line.endswith(f" {name} rendered {ENGLISH.facility.name}: 1 letter, 1 envelope of 20 g together")
     again = await command("batch", "render", english)
     assert again == Done(Exit.REFUSED, "", f"the batch {name} was rendered before\n")
     assert f" {russian[:8]} rendered " in (await command("batch", "render")).out
@@ -83,15 +83,18 @@ async def test_batch_goes_from_open_to_handed_over(house: House, command: Comman
     assert (letter.state, event.actor) == ("delivered", f"volunteer:{house.volunteers['boris']}")
 
 
-async def test_batch_that_a_worker_renders_is_busy(house: House, command: Command) -> None:
-    await house.approved()
-    (batch,) = await made(command)
+async def test_batch_that_a_worker_renders_is_busy_and_the_others_are_rendered(house: House, command: Command) -> None:
+    await waiting(house)
+    (busy,) = await made(command, "--facility", ENGLISH.facility.slug)
+    (other,) = await made(command)
     async with house.store.database.writing() as connection:
-        order = tables.batches.c.created_at
-        await leases.claim(connection, tables.batches, owner=OTHER, now=house.clock(), order_by=order)
-    busy = await command("batch", "render", batch)
-    assert busy == Done(Exit.BUSY, "", f"a worker renders the batch {batch[:8]} already\n")
-    assert (await house.row(tables.batches)).lease_owner == OTHER
+        ours, order = tables.batches.c.id == busy, tables.batches.c.created_at
+        await leases.claim(connection, tables.batches, ours, owner=OTHER, now=house.clock(), order_by=order)
+    done = await command("batch", "render")
+    assert (done.code, done.err) == (Exit.BUSY, f"a worker renders the batch {busy[:8]} already\n")
+    assert f" {other[:8]} rendered " in done.out
+    row = await house.row(tables.batches, id=busy)
+    assert (row.state, row.lease_owner) == ("open", OTHER)
 
 
 async def test_batch_that_failed_before_is_tried_at_once(house: House, command: Command) -> None:
@@ -112,11 +115,11 @@ async def test_batch_that_cannot_be_rendered_says_why(
 ) -> None:
     await house.approved()
     (batch,) = await made(command)
-    monkeypatch.setenv("TMPDIR", "/not/there")
     monkeypatch.setattr("relay.cli.batch.render_batch", _full)
     done = await command("batch", "render")
     assert done.code == Exit.REFUSED
-    assert f"{batch[:8]} could not be rendered (DiskFullError); a worker will try it again." in done.err
+    said = f"the batch {batch[:8]} could not be rendered (DiskFullError); a worker will try it again"
+    assert said in done.err.splitlines()
 
 
 class DiskFullError(OSError):

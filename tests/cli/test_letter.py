@@ -53,7 +53,7 @@ async def test_proof_is_in_the_language_and_layout_of_the_prisoner(
     done = await command("letter", "proof", long, "--prisoner", "pyotr-primerov", "-o", out, "--json")
     assert done == Done(0, "[]\n", "")
     assert len(pages(out)) > 2 + 2
-    assert "стр. 1 из" in pages(out)[0]
+    assert "страница 1 из" in pages(out)[0]
 
 
 async def test_proof_has_the_address_in_the_window(house: House, command: Command, tmp_path: Path) -> None:

@@ -158,9 +158,10 @@ async def test_letter_taken_back_while_its_pages_are_stored_is_in_one_state_only
     """Either it is in the rendered batch and stays, or it is out of it and was taken back."""
     sent = await house.approved()
     batch = await house.batch()
+    planned = await house.planned(batch)
     withdrawn, stored = await asyncio.gather(
         steps.withdraw(house.store, sent.id),
-        house.on_paper(batch),
+        house.on_paper(batch, planned=planned),
         return_exceptions=True,
     )
     letter, batch_row = await house.row(tables.letters, id=sent.id), await house.row(tables.batches, id=batch)

@@ -150,7 +150,7 @@ async def test_greeting_is_shown_on_a_card_and_stored_as_one(
 async def test_inbox_says_that_it_is_a_card_and_how_many_sheets_go_along(house: House, desk: Client) -> None:
     sent = await house.queued(card=True, sheets=3)
     text = (await get(desk, sent.inbox)).screen.text
-    assert "A short greeting: it stands on a card with those of others, and an answer goes to all of you." in text
+    assert "A short greeting: it goes on a card with those of others, and an answer goes to all of you." in text
     assert "With 3 sheets for the answer." in text
     other = await house.queued(sheets=0)
     text = (await get(desk, other.inbox)).screen.text

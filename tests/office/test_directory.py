@@ -17,18 +17,24 @@ PRISONER = {
     "birth_year": "1970",
     "language": "sv",
     "state": "active",
+    "name_on_envelope": "",
     "facility": "hmp-nowhere",
 }
 FACILITY = {
     "slug": "new-place",
     "name": "New Place (invented)",
     "country": "se",
+    "street": "",
+    "town": "",
+    "region": "",
+    "postcode": "",
     "address": "Sagov\u00e4gen 2\r\n\r\n  000 00   P\u00e5hittad ",
     "return_address": "",
     "review_days": "7",
 }
 NOTHING_STORED = "Nothing was stored yet: please correct what is marked."
 SLUG = "Small Latin letters and digits, joined by hyphens: anna-example."
+ADDRESS = "Please give the postal address, in the four fields or line by line."
 NAME = "Please give a name of at most 200 characters."
 YEAR = "A year with four digits, or nothing."
 
@@ -48,7 +54,7 @@ async def test_prisoner_is_added_and_can_be_written_to(house: House, office_clie
 async def test_prisoner_is_corrected_and_not_doubled(house: House, office_client: Client) -> None:
     before = await house.count()
     shown = (await get(office_client, "/en/directory/prisoner?slug=john-sample")).screen.fields
-    assert shown == {"name": "John Sample", "birth_year": "1980", "known": "john-sample"}
+    assert shown == {"name": "John Sample", "birth_year": "1980", "name_on_envelope": "", "known": "john-sample"}
     form = PRISONER | shown | {"name": "Jon Sample", "birth_year": "", "facility": "jva-musterstadt"}
     assert (await post(office_client, "/en/directory/prisoner", form)).status == 303
     row = await house.row(tables.prisoners, slug="john-sample")
@@ -84,7 +90,7 @@ async def test_bad_prisoner_is_not_stored_and_nothing_typed_is_lost(
     form = PRISONER | {"name": "New Example"} | changes
     answer = await post(office_client, "/en/directory/prisoner", form)
     assert (answer.status, answer.screen.wrong) == (422, [NOTHING_STORED, *complaints])
-    shown = {name: form[name] for name in ("name", "birth_year", "slug")}
+    shown = {name: form[name] for name in ("name", "birth_year", "name_on_envelope", "slug")}
     assert answer.screen.fields == shown
     assert await house.count() == before
 
@@ -125,8 +131,8 @@ async def test_adding_under_a_taken_short_name_overwrites_nobody(house: House, o
     [
         ({"country": "Sweden"}, ["Two letters: RU, DE, SE, GB."]),
         ({"country": ""}, ["Two letters: RU, DE, SE, GB."]),
-        ({"address": " \r\n "}, ["Please give the postal address, line by line."]),
-        ({"address": "a" * 1001}, ["Please give the postal address, line by line."]),
+        ({"address": " \r\n "}, [ADDRESS]),
+        ({"address": "a" * 1001}, [ADDRESS]),
         ({"name": ""}, [NAME]),
         ({"slug": "new place"}, [SLUG]),
         ({"return_address": "a" * 1001}, ["This cannot be stored."]),
@@ -159,16 +165,29 @@ async def test_letters_are_held_while_the_prisoner_cannot_be_written_to(house: H
     assert [await house.state(sent) for sent in (approved, queued)] == ["queued", "queued"]
 
 
+async def test_address_in_parts_is_shown_in_the_order_of_the_country(house: House, office_client: Client) -> None:
+    parts = {"address": "", "street": "Sagovägen 2", "town": "Påhittad", "postcode": "000 00"}
+    assert (await post(office_client, "/en/directory/facility", FACILITY | parts)).status == 303
+    assert "Sagovägen 2, SE-000 00 Påhittad" in (await get(office_client, "/en/directory")).screen.text
+
+
+async def test_layout_of_a_prisoner_is_stored(house: House, office_client: Client) -> None:
+    form = PRISONER | {"layout": "large", "name_on_envelope": "Новому Примеру"}
+    assert (await post(office_client, "/en/directory/prisoner", form)).status == 303
+    row = await house.row(tables.prisoners, slug="new-example")
+    assert (row.layout, row.name_on_envelope) == ("large", "Новому Примеру")
+
+
 async def test_what_waits_is_counted_with_its_age(house: House, office_client: Client) -> None:
     empty = (await get(office_client, "/en/")).screen
-    assert empty.text.count("nothing waits") == 13
+    assert empty.text.count("nothing waits") == 14
     await house.queued()
     house.clock.advance(hours=3)
     await house.queued(address="mary@sender.example")
     text = (await get(office_client, "/en/")).screen.text
     assert "2 letters to be read the oldest for 3 hours" in text
     assert "1 mails not sent yet the oldest for 0 seconds" in text
-    assert text.count("nothing waits") == 11
+    assert text.count("nothing waits") == 12
 
 
 async def test_letters_with_the_review_are_counted_by_where_they_are(house: House, office_client: Client) -> None:

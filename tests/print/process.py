@@ -12,18 +12,18 @@ import signal
 import sys
 
 from print.rendering import RenderingPool
-from tests.print.letters import letter, pages_in
+from tests.print.letters import letter
 
 
 async def main(what: str) -> None:
     """Render, and wait or be interrupted."""
     pool = RenderingPool()
-    print(pages_in(await pool.render([letter()])), flush=True)
+    print(len(await pool.preview(letter())), flush=True)
     if what == "waits":
         await asyncio.Event().wait()
     signal.signal(signal.SIGINT, lambda *_: None)
     os.killpg(0, signal.SIGINT)
-    print(pages_in(await pool.render([letter()])), flush=True)
+    print(len(await pool.preview(letter())), flush=True)
     await pool.close()
 
 

@@ -19,15 +19,15 @@ BODY = Rect(0, 30, PAGE.width, 240)
 @pytest.mark.parametrize(
     ("layout", "font", "size", "frame"),
     [
-        (Layout.NORMAL, "PTSerif", 12, 10.5),
-        (Layout.LARGE, "PTSans", 18, 16),
-        (Layout.PLAIN, "PTSans", 14, 12),
+        (Layout.NORMAL, "PTSerif-Regular", 12, 10.5),
+        (Layout.LARGE, "PTSans-Regular", 18, 16),
+        (Layout.PLAIN, "PTSans-Regular", 14, 12),
     ],
 )
 def test_layout_sets_text_and_frame_in_its_type(layout: Layout, font: str, size: float, frame: float) -> None:
     pdf = drawn(letter("Word", layout=layout))
     assert type_of(pdf, 0, "Word") == (font, size)
-    assert type_of(pdf, 0, "page 1 of 1") == ("PTSans", frame)
+    assert type_of(pdf, 0, "page 1 of 1") == ("PTSans-Regular", frame)
     assert type_of(pdf, 0, "Max Example") == ("PTSans-Bold", frame)
     assert type_of(pdf, 0, "2222 2222 2222") == ("DejaVuSansMono-Bold", frame)
 

@@ -247,7 +247,6 @@ async def _preview(request: web.Request, asked: Asked, form: LetterForm, checked
         marked=marked(text, spans_of(findings)),
         translation=_translation(request, known, checked.translate_from),
         pages=[base64.b64encode(page).decode() for page in pages[: of_letter + SIDES]],
-        of_letter=of_letter,
         on_a_card=ON_A_CARD,
         cyrillic=cyrillic if cyrillic != form.name else None,
     )

@@ -1,0 +1,82 @@
+"""The pages of a batch: the file, and pictures of pages."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import aiohttp
+import pytest
+from PIL import Image
+
+from tests.print.letters import pages_in
+from tests.workplaces import Client, House, get
+
+
+async def test_pages_are_a_file_with_a_name(house: House, office_client: Client) -> None:
+    await house.approved()
+    batch = await house.rendered()
+    pdf = await get(office_client, f"/en/print/{batch}.pdf")
+    assert (pdf.status, pdf.headers["Content-Type"], pages_in(pdf.body)) == (200, "application/pdf", 6)
+    assert pdf.headers["Content-Disposition"] == f'inline; filename="batch-{batch[:8]}.pdf"'
+    assert (await office_client.head(f"/en/print/{batch}.pdf")).status == 200
+
+
+async def test_large_file_arrives_whole(house: House, office_client: Client) -> None:
+    await house.approved()
+    batch, pages = await house.batch(), bytes(range(256)) * 10_000
+    await house.on_paper(batch, pages)
+    assert (await get(office_client, f"/en/print/{batch}.pdf")).body == pages
+
+
+async def test_file_that_ends_early_does_not_look_whole(house: House, office_client: Client) -> None:
+    await house.approved()
+    batch = await house.batch()
+    await house.on_paper(batch, bytes(3_000_000))
+    (blob,) = house.blobs()
+    damaged = bytearray(blob.read_bytes())
+    damaged[-1] ^= 1
+    blob.write_bytes(damaged)
+    response = await office_client.get(f"/en/print/{batch}.pdf")
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await response.read()
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown", "where"),
+    [
+        ("", 1, "List of the batch"),
+        ("?number=2", 2, "List of the batch"),
+        ("?number=3", 3, "Envelope 1"),
+        ("?number=7", 7, "Envelope 2"),
+        ("?number=10", 10, "Envelope 2"),
+        ("?envelope=1", 3, "Envelope 1"),
+        ("?envelope=2", 7, "Envelope 2"),
+        ("?envelope=3", 1, "List of the batch"),
+        ("?number=0", 1, "List of the batch"),
+        ("?number=11", 10, "Envelope 2"),
+        ("?number=-3", 1, "List of the batch"),
+        ("?number=%D9%A3", 1, "List of the batch"),
+        (f"?number={'9' * 5000}", 1, "List of the batch"),
+    ],
+)
+async def test_any_page_is_shown(house: House, office_client: Client, asked: str, shown: int, where: str) -> None:
+    for _ in range(2):
+        await house.approved()
+    batch = await house.rendered()
+    screen = (await get(office_client, f"/en/print/{batch}/page{asked}")).screen
+    assert screen.heading == f"Page {shown} of 10"
+    assert where in screen.text
+    around = {f"?number={shown + step}" for step in (-1, 1) if 1 <= shown + step <= 10}
+    assert {link for link in screen.links if link.startswith("?number")} == around
+    (source,) = screen.images
+    assert source.startswith("data:image/png;base64,")
+    picture = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2])))
+    assert abs(picture.height / picture.width - 297 / 210) < 0.01
+
+
+async def test_pages_of_an_open_batch_are_not_there(house: House, office_client: Client) -> None:
+    await house.approved()
+    batch = await house.batch()
+    for path in (".pdf", "/page", "/page?envelope=1"):
+        assert (await get(office_client, f"/en/print/{batch}{path}")).status == 404
