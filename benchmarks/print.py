@@ -149,7 +149,7 @@ async def speed(sizes: Sizes) -> list[Figure]:
 
 
 class Watched(threading.Thread):
-    """Looks again and again at the memory of a process and its children, and at the opened files that lie in memory."""
+    """Looks again and again at the memory of a process and of all that it began, and at the opened files that lie in memory."""
 
     def __init__(self, process: int) -> None:
         super().__init__()
@@ -161,7 +161,7 @@ class Watched(threading.Thread):
 
     def run(self) -> None:
         while not self._stopped.wait(PAUSE):
-            sizes = [_memory(process) for process in (self._process, *_children(self._process))]
+            sizes = [_memory(process) for process in _family(self._process)]
             processes, resident = (sum(kind) / MEGABYTE for kind in zip(*sizes, strict=True))
             files = sum(map(_size, MEMORY_FOLDER.glob(f"{OPENED}*/*"))) / MEGABYTE
             self.processes = max(self.processes, processes)
@@ -175,11 +175,13 @@ class Watched(threading.Thread):
         self.join()
 
 
-def _children(process: int) -> list[int]:
-    found: list[int] = []
+def _family(process: int) -> list[int]:
+    """A process, its children, and theirs."""
+    found = [process]
     for thread in Path(f"/proc/{process}/task").glob("*/children"):
         with suppress(OSError):
-            found += map(int, thread.read_text().split())
+            for child in thread.read_text().split():
+                found += _family(int(child))
     return found
 
 

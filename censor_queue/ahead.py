@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from aiohttp import web
@@ -16,6 +16,7 @@ from aiohttp import web
 from censor_queue import claims
 from censor_queue.claims import LetterToReview
 from censor_queue.review import REVIEW, Review
+from relay.domain.addresses import postal_lines
 from relay.domain.letters import printed_text
 from relay.log import failed
 from relay.store.letters import printable, read_photos
@@ -106,9 +107,9 @@ class Ahead:
         body = letter.body.model_copy(update={"text": printed_text(letter.body, treatment)})
         written_on = letter.written_at.date()
         rules = review.screening.rules_of(letter.known.facility).printing
-        return await review.pages.preview(
-            printable(letter.known, body, letter.code, written_on, review.return_address, 0, rules, photos)
-        )
+        shown = printable(letter.known, body, letter.code, written_on, review.return_address, 0, rules, photos)
+        address = postal_lines(letter.known.prisoner, letter.known.facility) if rules.window else ()
+        return await review.pages.preview(replace(shown, address=address))
 
     def _rendered(self, letter_id: str, task: asyncio.Task[list[bytes]]) -> None:
         done = not task.cancelled() and task.exception() is None

@@ -11,9 +11,9 @@ import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import accumulate, groupby, pairwise
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Final
 
@@ -73,6 +73,8 @@ _DIRECTION_MARKS: Final = regex.compile("[\u061c\u200e\u200f]")
 _SHAPES_ONLY: Final = regex.compile("[\u061c\u200c-\u200f]")
 """What stays in a text though no font need have it."""
 _CLUSTER: Final = regex.compile(r"\X")
+_CLUSTERS_KEPT: Final = 4096
+"""Letters with marks of which a typeface remembers the font; alphabets have fewer."""
 _CROWDED: Final = regex.compile(rf"(?!{_JOINED.pattern})\P{{M}}\p{{M}}{{2}}|\p{{Soft_Dotted}}\p{{M}}")
 """A mark over another one, or over the dot of an i."""
 _TOO_HIGH: Final = regex.compile(r"(?:\p{M}{8})\p{M}+")
@@ -203,6 +205,9 @@ class Typeface:
         self._fonts = fonts
         self._faces: dict[str, TrueType] = {}
         self._advances = _Advances(self)
+        self._kind = lru_cache(_CLUSTERS_KEPT)(
+            lambda cluster: (self.face(cluster), _JOINED.search(cluster) is not None)
+        )
 
     def check(self) -> None:
         """Look whether every font of the chain is there. Raises MissingFontError."""
@@ -259,15 +264,15 @@ class Typeface:
     def _pieces(self, text: str, levels: Sequence[int]) -> Iterator[tuple[int, Run, int]]:
         """Where each run begins, its glyphs and its level, in the order of the text."""
         ends = [match.end() for match in _CLUSTER.finditer(text)]
-        kinds: list[tuple[TrueType, int, bool]] = []
+        kinds: list[tuple[tuple[TrueType, bool], int]] = []
         for start, end in pairwise((0, *ends)):
             cluster, level = text[start:end], levels[start]
-            if cluster == " " and kinds and kinds[-1][1] == level and kinds[-1][0].glyph(" ") is not None:
+            if cluster == " " and kinds and kinds[-1][1] == level and kinds[-1][0][0].glyph(" ") is not None:
                 kinds.append(kinds[-1])  # some readers lose a space that is written alone
             else:
-                kinds.append((self.face(cluster), level, _JOINED.search(cluster) is not None))
+                kinds.append((self._kind(cluster), level))
         start = 0
-        for (face, level, joined), clusters in groupby(zip(kinds, ends, strict=True), key=itemgetter(0)):
+        for ((face, joined), level), clusters in groupby(zip(kinds, ends, strict=True), key=itemgetter(0)):
             *_, (_, end) = clusters
             yield start, shaped(face, text[start:end], from_the_right=level % 2 == 1, joined=joined), level
             start = end
@@ -292,11 +297,13 @@ class Typeface:
         after each character. `levels` say how the characters run where the line is a part of a longer paragraph.
         Raises NoGlyphError.
         """
-        runs: list[Run] | None = None
-        try:
-            length = size * sum(map(self._advances.__getitem__, text))
-        except _NotPlainError:
-            runs = self.runs(text, levels)
+        runs = None if levels is None else self.runs(text, levels)
+        if runs is None:
+            try:
+                length = size * sum(map(self._advances.__getitem__, text))
+            except _NotPlainError:
+                runs = self.runs(text)
+        if runs is not None:
             length = size * sum(run.width for run in runs)
         if width and length > width * mm:
             size *= width * mm / length
@@ -415,16 +422,17 @@ def _shaped_blocks(runs: list[Run]) -> Iterator[tuple[float, float]]:
 
 def _shaped_operators(document: PDFDocument, runs: list[Run], size: float) -> Iterator[str]:
     for run in runs:
-        codes = run.face.codes(document)
+        codes, advance_of = run.face.codes(document), run.face.advance
         yield f"/{codes.name} {fp_str(size)} Tf"
         if run.untold:
             yield f"/Span <</ActualText <FEFF{run.untold.encode('utf-16-be').hex()}>>> BDC"
-        for up, group in groupby(run.placed, key=lambda placed: placed.up):
+        for up, group in groupby(run.placed, key=attrgetter("up")):
             shown = []
             for glyph, advance, right, _, _ in group:
-                back = run.face.advance(glyph.number) - advance + right
-                shown.append(f"{fp_str(-1000 * right)} <{codes[glyph]}> {fp_str(1000 * back)}")
-            yield f"{fp_str(up * size)} Ts [{' '.join(shown)}] TJ"
+                back = advance_of(glyph.number) - advance + right
+                before, behind = (f">{fp_str(1000 * move)}<" if move else "" for move in (-right, back))
+                shown.append(f"{before}{codes[glyph]}{behind}")
+            yield f"{fp_str(up * size)} Ts [<{''.join(shown)}>] TJ"
         yield "0 Ts EMC" if run.untold else "0 Ts"
 
 

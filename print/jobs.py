@@ -66,7 +66,10 @@ async def render_batch(printing: Printing, batch_id: str) -> None:
             checkpoint=batch.checkpoint or "",
         )
 
-    async def progress(letters_done: int) -> None:
+    async def progress(drawn: int) -> None:
+        # A card counts as all the letters on it.
+        pieces = [piece for envelope in envelopes for piece in envelope.pieces]
+        letters_done = sum(len(piece) for piece in pieces[:drawn])
         async with database.writing() as connection:
             await connection.execute(sa.update(batches).where(batches.c.id == batch_id).values(progress=letters_done))
 

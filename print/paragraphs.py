@@ -6,7 +6,7 @@ only where the line would otherwise end far short of the edge, and anywhere only
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Final, NamedTuple
@@ -58,46 +58,11 @@ _CYRILLIC: Final = regex.compile(r"\p{Cyrillic}")
 _CYRILLIC_LANGUAGES: Final = {"be", "bg", "mn", "ru", "sr", "uk"}
 _ONLY_IN: Final = {"be": regex.compile("[ўЎ]"), "uk": regex.compile("[їєґЇЄҐ]")}
 _FREQUENT: Final = {
-    "de": {
-        "und",
-        "der",
-        "die",
-        "das",
-        "ich",
-        "nicht",
-        "ist",
-        "zu",
-        "dir",
-        "du",
-        "wir",
-        "mit",
-        "auf",
-        "es",
-        "ein",
-        "für",
-    },
-    "en": {
-        "and",
-        "the",
-        "of",
-        "to",
-        "you",
-        "not",
-        "is",
-        "we",
-        "with",
-        "that",
-        "it",
-        "this",
-        "are",
-        "have",
-        "my",
-        "your",
-    },
-    "sv": {"och", "att", "jag", "inte", "är", "som", "det", "vi", "på", "har", "med", "till", "av", "om", "dig", "du"},
+    "de": regex.compile(r"(?i)\b(?:und|der|die|das|ich|nicht|ist|zu|dir|du|wir|mit|auf|es|ein|für|haben|den)\b"),
+    "en": regex.compile(r"(?i)\b(?:and|the|of|to|you|not|is|we|with|that|it|this|are|have|my|your|from|was)\b"),
+    "sv": regex.compile(r"(?i)\b(?:och|att|jag|inte|är|som|det|vi|på|har|med|till|av|om|dig|du|en|för)\b"),
 }
 """Words by which a line tells its language."""
-_WORD: Final = regex.compile(r"\p{L}+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +96,8 @@ def set_text(
 ) -> list[SetLine]:
     """The lines of a text, as it was typed, in a column of this width (mm), at this size (points).
 
-    Words are divided as in the language that the text seems to be in, and `language` is the guess for what does not
-    tell. A text without soft hyphens and spaces of no width is measured fastest. Raises NoGlyphError.
+    Words are divided as in the language that a line seems to be in; `language` is meant where it does not tell. The
+    writer's soft hyphens count either way. Raises NoGlyphError.
     """
     lines: list[SetLine] = []
     for typed in with_newlines(text).rstrip().split("\n"):
@@ -177,7 +142,9 @@ class _Paragraph:
         while (limit := start + self.typeface.fitting(self.text[start:], self.size, self.room)) < len(self.text):
             line = self._line(start, limit)
             found.append(line)
-            start = line.end + len(self.text[line.end :]) - len(self.text[line.end :].lstrip(" "))
+            start = line.end
+            while self.text.startswith(" ", start):
+                start += 1
         found.append(_Line(start, len(self.text), ""))
         return self._with_company(found)
 
@@ -207,13 +174,8 @@ class _Paragraph:
         end = self.text.find(" ", limit)
         for match in _DIVIDABLE.finditer(self.text, word, end if end >= 0 else len(self.text)):
             if match.start() < limit and self.language and (known := _language_of(self.text, self.language)):
-                yield from reversed(
-                    [
-                        place
-                        for division in _divisions(match.group(), known)
-                        if (place := match.start() + division) <= limit
-                    ]
-                )
+                places = (match.start() + division for division in _divisions(match.group(), known))
+                yield from reversed([place for place in places if place <= limit])
 
     def _with_company(self, lines: list[_Line]) -> list[_Line]:
         """The same lines, unless a single short word would stand alone on the last."""
@@ -252,16 +214,11 @@ def _language_of(text: str, likely: str) -> str | None:
     if _CYRILLIC.search(text):
         fallback = likely if likely in _CYRILLIC_LANGUAGES else "ru"
         return next((language for language, only in _ONLY_IN.items() if only.search(text)), fallback)
-    words = [word.lower() for word in _WORD.findall(text)]
-    counts = {language: _count(words, frequent) for language, frequent in _FREQUENT.items()}
+    counts = {language: len(frequent.findall(text)) for language, frequent in _FREQUENT.items()}
     first, second = sorted(counts.values(), reverse=True)[:2]
     if first > second:
         return max(counts, key=counts.__getitem__)
     return None if likely in _CYRILLIC_LANGUAGES else likely
-
-
-def _count(words: Iterable[str], frequent: set[str]) -> int:
-    return sum(word in frequent for word in words)
 
 
 @cache

@@ -12,6 +12,7 @@ from print.mailings import PRINTED_ONCE, Opened, Planned, letters_in, weighed
 from print.printing import Printing
 from print.queue import ready
 from print.rendering import Rendering
+from relay.domain.events import REPRINTED, SET_ASIDE
 from relay.domain.lives import WORKER, Actor, BatchState, LetterState, Record, Who
 from relay.domain.reply_code import new_reply_code
 from relay.sealing import ContentKey, Context, PrivateKey
@@ -37,10 +38,6 @@ NO_PAGES = b""
 """The pages of a batch whose letters were all taken back before it was rendered."""
 LETTERS_IN_BATCH = 200
 """Letters of one batch at most: what one person folds in an evening."""
-REPRINTED = "reprinted"
-"""Stands as the reason in the event of a letter that was printed again."""
-SET_ASIDE = "set_aside"
-"""Stands as the reason in the event of a letter that could not be rendered."""
 CHUNK = 1 << 20
 UNPRINTED = (BatchState.OPEN, BatchState.RENDERED)
 """States of a batch that nobody has put on paper, as far as is known."""

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.desk.marks import Piece, marked
 from relay.desk.steps import NotToBeChangedError, to_be_changed
+from relay.domain.events import REPRINTED, SET_ASIDE
 from relay.domain.letters import LetterBody, Span, Transcript, whole_text
 from relay.domain.lives import SENTENCES, WITHDRAWABLE, BatchState, LetterState, Record, ReplyState
 from relay.domain.photos import photo_part
@@ -44,8 +45,10 @@ def _(sentence: str) -> str:
 AGAIN: Final = {
     LetterState.TRANSLATING: _("Back from the translator. A volunteer will read it before it is printed."),
     LetterState.CHANGES_REQUESTED: _("Changed by you. A volunteer will read it next, before all others."),
+    LetterState.HELD: _("The prisoner can be written to again. A volunteer will read it before it is printed."),
 }
 """What the sender reads about a letter that is queued once more, by where it comes from."""
+PRINTED_AGAIN: Final = _("Printed once more, as a copy.")
 ACCEPTED: Final = (
     LetterState.APPROVED,
     LetterState.PRINTED,
@@ -187,7 +190,7 @@ async def read_inbox(connection: AsyncConnection, secret: InboxSecret, now: date
 
 
 async def _past(connection: AsyncConnection, letter_id: str, *, unsettled: bool) -> list[sa.Row[*tuple[Any, ...]]]:
-    """The events of a letter, without those that were undone, or still can be."""
+    """The events of a letter that its sender sees: not those that were undone, or still can be."""
     shown: list[sa.Row[*tuple[Any, ...]]] = []
     for event in await connection.execute(
         sa.select(events.c.at, events.c.source, events.c.target, events.c.reason)
@@ -196,12 +199,14 @@ async def _past(connection: AsyncConnection, letter_id: str, *, unsettled: bool)
     ):
         if event.reason == UNDONE:
             shown.pop()
-        else:
+        elif event.reason != SET_ASIDE:
             shown.append(event)
     return shown[:-1] if unsettled else shown
 
 
 def _sentence(step: sa.Row[*tuple[Any, ...]]) -> str:
+    if step.reason == REPRINTED:
+        return PRINTED_AGAIN
     if step.target == LetterState.QUEUED and step.source in AGAIN:
         return AGAIN[step.source]
     return SENTENCES[LetterState(step.target)]

@@ -11,6 +11,11 @@ from typing import Final
 FIRST: Final = "0" * 64
 """What the first event of a record names as the hash before it."""
 
+REPRINTED: Final = "reprinted"
+"""The reason in the event of a letter that was printed again; its state stays."""
+SET_ASIDE: Final = "set_aside"
+"""The reason in the event of a letter that could not be rendered; its state stays."""
+
 
 def moment(at: datetime.datetime) -> str:
     """A point in time as it goes into a hash, the same on every engine."""

@@ -8,9 +8,12 @@ import pytest
 
 from print.rendering import RenderingPool
 from relay.desk import steps
+from relay.domain.events import REPRINTED, SET_ASIDE
 from relay.domain.letter_pages import Greeting, LetterToPrint
 from relay.domain.letters import LetterBody
+from relay.domain.lives import Record
 from relay.store import tables
+from relay.store.transitions import note
 from tests.desk.letters import ask, photo, with_files
 from tests.workplaces import TEXT, Client, House, Screen, both_engines, get, post
 
@@ -218,3 +221,13 @@ async def test_window_shows_no_more_of_the_address_than_the_form(house: House, d
     await shown(await house.desk())
     (letter,) = drawn
     assert letter.address == ("John Sample", "HMP Nowhere (an invented prison)")
+
+
+async def test_sender_sees_a_copy_and_not_what_was_set_aside(house: House, desk: Client) -> None:
+    sent = await house.posted()
+    async with house.store.database.writing() as connection:
+        for reason in (SET_ASIDE, REPRINTED):
+            await note(connection, Record.LETTER, sent.id, by=house.anna, at=house.clock(), reason=reason)
+    text = (await get(desk, sent.inbox)).screen.text
+    assert text.count("Printed once more, as a copy.") == 1
+    assert text.count("On its way to the prison.") == 1

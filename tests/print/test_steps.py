@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from print import queue, steps
 from relay.desk.steps import withdraw
+from relay.domain.events import REPRINTED
 from relay.domain.lives import BatchState, ForbiddenTransitionError
 from relay.store import audit, tables
 from relay.store.transitions import NotThereError
@@ -231,7 +232,7 @@ async def test_copy_has_the_same_letters_and_changes_no_state(house: House) -> N
     await mark(house, copy, BatchState.PRINTED, BatchState.POSTED)
     assert await house.state(sent) == "posted"
     assert len(await house.rows(tables.outbox)) == mails
-    (event,) = await house.rows(tables.events, record_id=sent.id, reason=steps.REPRINTED)
+    (event,) = await house.rows(tables.events, record_id=sent.id, reason=REPRINTED)
     assert (event.source, event.target) == ("posted", "posted")
     async with house.store.database.reading() as connection:
         assert (await audit.verify(connection)).faults == []

@@ -12,6 +12,8 @@ from PIL import Image
 from tests.print.letters import pages_in
 from tests.workplaces import Client, House, get
 
+LIST = "List of the batch"
+
 
 async def test_pages_are_a_file_with_a_name(house: House, office_client: Client) -> None:
     await house.approved()
@@ -42,36 +44,39 @@ async def test_file_that_ends_early_does_not_look_whole(house: House, office_cli
         await response.read()
 
 
-@pytest.mark.parametrize(
-    ("asked", "shown", "where"),
-    [
-        ("", 1, "List of the batch"),
-        ("?number=2", 2, "List of the batch"),
-        ("?number=3", 3, "Envelope 1"),
-        ("?number=7", 7, "Envelope 2"),
-        ("?number=10", 10, "Envelope 2"),
-        ("?envelope=1", 3, "Envelope 1"),
-        ("?envelope=2", 7, "Envelope 2"),
-        ("?envelope=3", 1, "List of the batch"),
-        ("?number=0", 1, "List of the batch"),
-        ("?number=11", 10, "Envelope 2"),
-        ("?number=-3", 1, "List of the batch"),
-        ("?number=%D9%A3", 1, "List of the batch"),
-        (f"?number={'9' * 5000}", 1, "List of the batch"),
-    ],
-)
-async def test_any_page_is_shown(house: House, office_client: Client, asked: str, shown: int, where: str) -> None:
+async def test_any_page_is_shown(house: House, office_client: Client) -> None:
     for _ in range(2):
         await house.approved()
     batch = await house.rendered()
-    screen = (await get(office_client, f"/en/print/{batch}/page{asked}")).screen
-    assert screen.heading == f"Page {shown} of 10"
-    assert where in screen.text
-    around = {f"?number={shown + step}" for step in (-1, 1) if 1 <= shown + step <= 10}
-    assert {link for link in screen.links if link.startswith("?number")} == around
-    (source,) = screen.images
-    assert source.startswith("data:image/png;base64,")
-    picture = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2])))
+    expected = {
+        "": (1, LIST),
+        "?number=2": (2, LIST),
+        "?number=3": (3, "Envelope 1"),
+        "?number=7": (7, "Envelope 2"),
+        "?number=10": (10, "Envelope 2"),
+        "?envelope=1": (3, "Envelope 1"),
+        "?envelope=2": (7, "Envelope 2"),
+        "?envelope=3": (1, LIST),
+        "?number=0": (1, LIST),
+        "?number=11": (10, "Envelope 2"),
+        "?number=-3": (1, LIST),
+        "?number=%D9%A3": (1, LIST),
+        f"?number={'9' * 5000}": (1, LIST),
+    }
+    for asked, (shown, where) in expected.items():
+        screen = (await get(office_client, f"/en/print/{batch}/page{asked}")).screen
+        assert (screen.heading, where in screen.text) == (f"Page {shown} of 10", True), asked
+        around = {f"?number={shown + step}" for step in (-1, 1) if 1 <= shown + step <= 10}
+        assert {link for link in screen.links if link.startswith("?number")} == around, asked
+
+
+async def test_page_is_shown_as_a_picture_of_a4(house: House, office_client: Client) -> None:
+    await house.approved()
+    batch = await house.rendered()
+    (source,) = (await get(office_client, f"/en/print/{batch}/page?envelope=1")).screen.images
+    kind, _, data = source.partition(",")
+    assert kind == "data:image/png;base64"
+    picture = Image.open(io.BytesIO(base64.b64decode(data)))
     assert abs(picture.height / picture.width - 297 / 210) < 0.01
 
 

@@ -49,16 +49,14 @@ async def test_no_envelopes_for_answers_where_the_facility_takes_none(house: Hou
     assert "return-envelopes" not in (await get(office_client, f"/en/print/{batch}")).screen.html
 
 
-@pytest.mark.parametrize(
-    ("skip", "pages"),
-    [("", 1), ("?skip=0", 1), (f"?skip={LABELS - 2}", 1), (f"?skip={LABELS - 1}", 2), ("?skip=99", 1), ("?skip=x", 1)],
-)
-async def test_labels_leave_out_those_that_are_gone(house: House, office_client: Client, skip: str, pages: int) -> None:
+async def test_labels_leave_out_those_that_are_gone(house: House, office_client: Client) -> None:
     for _ in range(2):
         await house.approved()
     batch = await house.rendered()
-    answer = await get(office_client, f"/en/print/{batch}/labels.pdf{skip}")
-    assert (answer.status, pages_in(answer.body), size_of(answer.body)) == (200, pages, (210, 297))
+    expected = {"": 1, "?skip=0": 1, f"?skip={LABELS - 2}": 1, f"?skip={LABELS - 1}": 2, "?skip=99": 1, "?skip=x": 1}
+    for skip, pages in expected.items():
+        answer = await get(office_client, f"/en/print/{batch}/labels.pdf{skip}")
+        assert (answer.status, pages_in(answer.body), size_of(answer.body)) == (200, pages, (210, 297)), skip
 
 
 async def test_address_that_cannot_be_printed_is_named(house: House, office_client: Client) -> None:

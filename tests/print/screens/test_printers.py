@@ -17,6 +17,8 @@ from tests.print.software_printer import OUT_OF_PAPER, SoftwarePrinter, running_
 from tests.workplaces import WORKER_NAME, Client, House, get, post
 
 SILENT = "The printer does not answer. Is it switched on and connected?"
+PATIENCE = 30
+"""Seconds for what takes a fraction of one."""
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,13 @@ async def job(house: House, batch: str, state: PrintJobState, **values: object) 
     return job_id
 
 
+async def look(house: House) -> None:
+    """What a worker does for jobs in printers, a while later."""
+    house.clock.advance(seconds=3)
+    await print_jobs.look_at_jobs(house.store, house.settings, WORKER_NAME)
+    await asyncio.sleep(0.05)
+
+
 async def test_batch_goes_straight_to_a_printer(
     house: House, office_client: Client, batch: str, software: SoftwarePrinter
 ) -> None:
@@ -67,9 +76,9 @@ async def test_batch_goes_straight_to_a_printer(
     assert (waiting.headers["Refresh"], "Office: on its way to the printer" in waiting.screen.text) == ("2", True)
     assert "Refresh" not in (await get(office_client, f"{place}?still")).headers
     assert await print_jobs.send_next(house.printing, WORKER_NAME)
-    while (await house.row(tables.print_jobs)).state == "printing":
-        house.clock.advance(seconds=3)
-        await print_jobs.look_at_jobs(house.store, house.settings, WORKER_NAME)
+    async with asyncio.timeout(PATIENCE):
+        while (await house.row(tables.print_jobs)).state == "printing":
+            await look(house)
     done = await get(office_client, place)
     assert ("Refresh" in done.headers, "Office: printed" in done.screen.text) == (False, True)
     assert 'value="printed"' in done.screen.html
@@ -156,10 +165,9 @@ async def test_printer_that_stops_says_why(
     software.start()
     await post(office_client, f"/en/print/{batch}/printer", {"printer": "Office"})
     sending = asyncio.create_task(print_jobs.send_next(house.printing, WORKER_NAME))
-    while not (screen := (await get(office_client, f"/en/print/{batch}/printer")).screen).wrong:
-        house.clock.advance(seconds=3)
-        await print_jobs.look_at_jobs(house.store, house.settings, WORKER_NAME)
-        await asyncio.sleep(0.05)
+    async with asyncio.timeout(PATIENCE):
+        while not (screen := (await get(office_client, f"/en/print/{batch}/printer")).screen).wrong:
+            await look(house)
     assert screen.wrong == ["It is out of paper."]
     software.bring_paper()
     await sending
