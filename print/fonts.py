@@ -432,7 +432,8 @@ def _shaped_operators(document: PDFDocument, runs: list[Run], size: float) -> It
                 back = advance_of(glyph.number) - advance + right
                 before, behind = (f">{fp_str(1000 * move)}<" if move else "" for move in (-right, back))
                 shown.append(f"{before}{codes[glyph]}{behind}")
-            yield f"{fp_str(up * size)} Ts [<{''.join(shown)}>] TJ"
+            # pdfium loses its place where a string is empty
+            yield f"{fp_str(up * size)} Ts [<{''.join(shown)}>] TJ".replace("<>", " ")
         yield "0 Ts EMC" if run.untold else "0 Ts"
 
 

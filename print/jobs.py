@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator
 import sqlalchemy as sa
 
 from print import steps
-from print.mailings import Opened, opened, plan, weighed
+from print.mailings import Enclosed, opened, plan, weighed
 from print.printing import Printing
 from print.rendering import Rendering
 from relay.domain.letter_pages import Mailing, Manifest, ManifestLine
 from relay.domain.lives import BatchState
 from relay.opened import private_folder
-from relay.store.tables import batches, facilities
+from relay.store import directory
+from relay.store.tables import batches
 from relay.store.work import work_on_next
 
 
@@ -31,39 +32,40 @@ async def render_batch(printing: Printing, batch_id: str) -> None:
     """Render an open batch and store its pages. Raises BatchChangedError."""
     database = printing.store.database
     async with database.reading() as connection:
-        batch = (
-            await connection.execute(
-                sa.select(batches, facilities.c.name.label("facility"))
-                .join(facilities, facilities.c.id == batches.c.facility_id)
-                .where(batches.c.id == batch_id)
-            )
-        ).one()
+        batch = (await connection.execute(sa.select(batches).where(batches.c.id == batch_id))).one()
         planned = await plan(connection, batch_id, printing)
-    envelopes: list[Opened] = []
+        facility = (await directory.facilities_by_id(connection, [batch.facility_id]))[batch.facility_id]
+    rules = printing.screening.rules_of(facility).printing
+    envelopes: list[Enclosed] = []
 
     async def mailings() -> AsyncIterator[Mailing]:
         for envelope in planned:
-            envelopes.append(await opened(printing, envelope, copy=batch.copy))
-            yield envelopes[-1].mailing
+            mailing, enclosed = await opened(printing, envelope, copy=batch.copy)
+            envelopes.append(enclosed)
+            yield mailing
 
     def manifest(rendering: Rendering) -> Manifest:
         aside = sum(len(envelope.failed) for envelope in envelopes)
         aside += sum(len(envelopes[one.mailing].pieces[one.letter]) for one in rendering.set_aside)
+        set_aside = {(one.mailing, one.letter) for one in rendering.set_aside}
         lines = []
         for number, done in enumerate(rendering.mailings, start=1):
             envelope, known = envelopes[done.mailing], planned[done.mailing].known
             grams, postage = weighed(printing, known, done.sheets)
-            codes = tuple(letter.code for letter in envelope.mailing.letters)
-            lines.append(ManifestLine(number, known.prisoner.name, codes, len(codes), done.sheets, grams, postage))
+            inside = [place for place in range(len(envelope.pieces)) if (done.mailing, place) not in set_aside]
+            codes = tuple(envelope.codes[place] for place in inside)
+            count = sum(len(envelope.pieces[place]) for place in inside)
+            lines.append(ManifestLine(number, known.prisoner.name, codes, count, done.sheets, grams, postage))
         return Manifest(
             batch=batch_id[:8],
-            facility=batch.facility,
+            facility=facility.name,
             language=printing.settings.site.language,
             made_on=batch.created_at.date(),
             copy=batch.copy,
             lines=tuple(lines),
             set_aside=aside,
             checkpoint=batch.checkpoint or "",
+            return_envelope=rules.return_envelope,
         )
 
     async def progress(drawn: int) -> None:

@@ -47,12 +47,13 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """An envelope with its letters opened, as far as they can be."""
+class Enclosed:
+    """What is kept of an envelope whose letters were opened, as far as they can be."""
 
-    mailing: Mailing
     pieces: tuple[tuple[str, ...], ...]
-    """The ids of each letter of the mailing."""
+    """The ids of each letter of its mailing."""
+    codes: tuple[ReplyCode, ...]
+    """The codes of each letter of its mailing."""
     failed: dict[str, str]
     """Why a letter could not be opened or printed, by its id."""
 
@@ -141,7 +142,7 @@ def addresses(printing: Printing, known: Known) -> tuple[tuple[str, ...], tuple[
     return postal_lines(known.prisoner, known.facility, abroad=abroad), sender
 
 
-async def opened(printing: Printing, planned: Planned, *, copy: bool) -> Opened:
+async def opened(printing: Printing, planned: Planned, *, copy: bool) -> tuple[Mailing, Enclosed]:
     """Open the letters of an envelope."""
     rules = printing.screening.rules_of(planned.known.facility).printing
     site = printing.settings.site
@@ -169,7 +170,8 @@ async def opened(printing: Printing, planned: Planned, *, copy: bool) -> Opened:
     sheet = None
     if planned.correspondents:
         sheet = await correspondents(printing, planned.known)
-    return Opened(Mailing(tuple(made), sheet, recipient, sender), tuple(pieces), failed)
+    mailing = Mailing(tuple(made), sheet, recipient, sender)
+    return mailing, Enclosed(tuple(pieces), tuple(letter.code for letter in made), failed)
 
 
 def _card(letters_on_it: Sequence[LetterToPrint]) -> LetterToPrint:

@@ -123,6 +123,9 @@ def _sum_up(words: Words, manifest: Manifest) -> None:
             what = _("Envelopes up to {weight}").format(weight=_grams(postage, manifest.language))
             typeface = SANS
         words.say(f"{what}: {by_class[postage]}", TEXT_SIZE, typeface=typeface)
+    if manifest.return_envelope is not None:
+        along = _("Into each goes a stamped, addressed envelope for the answer: {format}")
+        words.say(along.format(format=manifest.return_envelope), TEXT_SIZE)
     if manifest.set_aside:
         aside = _("Letters set aside, because they could not be printed")
         words.say(f"{aside}: {manifest.set_aside}", TEXT_SIZE, typeface=BOLD)

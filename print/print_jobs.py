@@ -35,7 +35,7 @@ from relay.store.tables import batches, print_jobs
 from relay.store.work import work_on_next
 
 LOOK_EVERY: Final = datetime.timedelta(seconds=3)
-"""Between two looks at a job in the printer."""
+"""Between two looks at a job in the printer, or two tries to give a job to a busy one."""
 
 
 def _(sentence: str) -> str:
@@ -207,12 +207,19 @@ async def _send(printing: Printing, owner: str, job_id: str) -> None:
                 async for chunk in batch_chunks(store, job.batch_id, printing.office):
                     file.write(chunk)
             number = await printers.create(printer, name=job.name)
-            await _note_number(store, job_id, number, owner)
+            try:
+                await _note_number(store, job_id, number, owner)
+            except LeaseLostError:
+                with suppress(PrinterError):  # an empty job may keep the printer busy for a while
+                    await printers.cancel(printer, number)
+                raise
             problems = await _watched(store, job, printer, number, pdf)
     except NoSuchPrinterError:
         await _change(store, job, PrintJobState.FAILED, problems=(NO_SUCH_PRINTER,))
     except NotRenderedError:
         await _change(store, job, PrintJobState.FAILED, problems=(NO_PAGES,))
+    except printers.PrinterBusyError as error:
+        await _change(store, job, PrintJobState.SENDING, problems=printers.told(error))
     except PrinterError as error:
         await _change(store, job, PrintJobState.FAILED, problems=printers.told(error))
     else:
@@ -292,7 +299,7 @@ async def _change(
     now = store.database.clock()
     if state is not job.state:
         values["state_since"] = now
-    if state is PrintJobState.PRINTING:
+    if state in OPEN:
         values["next_try_at"] = now + LOOK_EVERY
     await _update(store, job, **FRESH | FREE | {"state": state, "detail": _detail(problems)} | values)
 

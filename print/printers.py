@@ -40,6 +40,7 @@ LONGEST_ANSWER: Final = 1 << 18
 CHUNK: Final = 1 << 16
 
 UNAUTHENTICATED: Final = 0x0402
+BUSY: Final = 0x0507
 NOT_THERE: Final = frozenset({0x0406, 0x0407})
 """Not found, and gone."""
 SUCCESSFUL: Final = range(0x0100)
@@ -94,6 +95,12 @@ class PrinterRefusedError(PrinterError):
         super().__init__()
         self.code = code
         self.said = f"{message} (0x{code:04x})".strip()
+
+
+class PrinterBusyError(PrinterError):
+    """The printer takes one job at a time, and has one."""
+
+    sentence = _("The printer is busy. It gets the pages when it is free.")
 
 
 class JobGoneError(PrinterError):
@@ -454,6 +461,8 @@ async def _ask(
         raise NotAPrinterError from None
     if answer.status == UNAUTHENTICATED:
         raise PasswordWantedError
+    if answer.status == BUSY:
+        raise PrinterBusyError
     if answer.status not in SUCCESSFUL:
         raise PrinterRefusedError(answer.status, " ".join(map(str, answer.attributes.get("status-message", ()))))
     return _Found(answer.attributes)

@@ -220,10 +220,10 @@ class RenderingPool:
 
     async def _run(self, work: Callable[[_Given], _Made], given: _Given) -> _Made:
         if self._pool is None:
-            # A child forked by the relay would inherit the locks and sockets of a server that is running.
-            processes = multiprocessing.get_context("forkserver")
-            processes.set_forkserver_preload([__name__])
-            self._pool = ProcessPoolExecutor(self._processes, processes, initializer=_live_as_long_as_the_relay)
+            # A forked child would inherit the locks and sockets of a server that is running.
+            self._pool = ProcessPoolExecutor(
+                self._processes, multiprocessing.get_context("spawn"), initializer=_live_as_long_as_the_relay
+            )
         pool = self._pool
         try:
             return await asyncio.get_running_loop().run_in_executor(pool, work, given)

@@ -8,7 +8,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from print.mailings import PRINTED_ONCE, Opened, Planned, letters_in, weighed
+from print.mailings import PRINTED_ONCE, Enclosed, Planned, letters_in, weighed
 from print.printing import Printing
 from print.queue import ready
 from print.rendering import Rendering
@@ -153,20 +153,20 @@ async def rendered(
     printing: Printing,
     batch_id: str,
     planned: Sequence[Planned],
-    opened: Sequence[Opened],
+    enclosed: Sequence[Enclosed],
     rendering: Rendering,
     pdf: Path,
 ) -> None:
     """Store the pages of a batch and its envelopes, and set aside what could not be rendered.
 
-    `opened` are the envelopes that were given to the rendering, in its order. Raises BatchChangedError where the
+    `enclosed` is what of them were given to the rendering, in its order. Raises BatchChangedError where the
     letters of the batch are not those that were planned.
     """
     store = printing.store
     now, context = store.database.clock(), Context(Record.BATCH, batch_id)
-    failed = {letter_id: reason for envelope in opened for letter_id, reason in envelope.failed.items()}
+    failed = {letter_id: reason for envelope in enclosed for letter_id, reason in envelope.failed.items()}
     for aside in rendering.set_aside:
-        failed |= dict.fromkeys(opened[aside.mailing].pieces[aside.letter], aside.reason)
+        failed |= dict.fromkeys(enclosed[aside.mailing].pieces[aside.letter], aside.reason)
     key = ContentKey.new(context)
     blob_id = await store.blobs.put(_chunks(pdf) if rendering.mailings else _nothing(), key)
     async with store.database.writing() as connection, store.blobs.dropped_on_failure([blob_id]):
@@ -176,7 +176,7 @@ async def rendered(
         await _set_aside(connection, batch_id, failed, store)
         copy = (await connection.execute(sa.select(batches.c.copy).where(batches.c.id == batch_id))).scalar_one()
         for number, done in enumerate(rendering.mailings, start=1):
-            plan, envelope = planned[done.mailing], opened[done.mailing]
+            plan, envelope = planned[done.mailing], enclosed[done.mailing]
             pieces = [tuple(one for one in piece if one not in failed) for piece in envelope.pieces]
             whole = [piece for piece in pieces if piece]
             await _enclose(connection, printing, batch_id, number, plan, whole, done.sheets, copy=copy)

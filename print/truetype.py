@@ -98,8 +98,8 @@ class TrueType:
         return number
 
     def advance(self, glyph: int) -> float:
-        """How far the glyph moves the pen, in em."""
-        return self.em(self.harfbuzz.get_glyph_h_advance(glyph))
+        """How far the glyph moves the pen, in em, to the thousandth: some readers take no more exact widths."""
+        return round(self.em(self.harfbuzz.get_glyph_h_advance(glyph)), 3)
 
     def em(self, units: int) -> float:
         """A length of the font in em."""
@@ -146,7 +146,7 @@ class TrueType:
                 "FontFile2": document.Reference(_stream(subset.file, Length1=len(subset.file))),
             }
         )
-        widths = [round(self.advance(glyph) * _EM, 2) for glyph in glyphs]
+        widths = [round(self.advance(glyph) * _EM) for glyph in glyphs]
         descendant = PDFDictionary(
             {
                 "Type": PDFName("Font"),

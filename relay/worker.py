@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from censor_queue.jobs import count_passed
 from print.jobs import render_next
+from print.print_jobs import look_at_jobs, send_next
 from print.printing import Printing
 from relay.config import Settings
 from relay.domain.lives import WORKER, LetterState, MailKind, Record
@@ -50,6 +51,8 @@ def office_jobs(store: Store, settings: Settings, office: PrivateKey, printing: 
     return [
         lambda owner: Sender(store, settings, owner, office, desk=False).send_next(),
         lambda owner: render_next(printing, owner),
+        lambda owner: send_next(printing, owner),
+        lambda owner: look_at_jobs(store, settings, owner),
         lambda owner: split_next(store, settings, owner, office),
         lambda owner: assemble_next(store, owner, office),
         lambda _: count_passed(store, office),

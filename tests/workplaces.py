@@ -430,8 +430,8 @@ async def put_on_paper(printing: Printing, batch: str, pages: bytes, planned: Se
     """Store these pages for a batch with these envelopes, each with two sheets."""
     async with printing.store.database.reading() as connection:
         copy = (await connection.scalars(sa.select(tables.batches.c.copy).where(tables.batches.c.id == batch))).one()
-    envelopes = [await opened(printing, one, copy=copy) for one in planned]
-    drawn = tuple(RenderedMailing(place, 2) for place, one in enumerate(envelopes) if one.mailing.letters)
+    envelopes = [(await opened(printing, one, copy=copy))[1] for one in planned]
+    drawn = tuple(RenderedMailing(place, 2) for place, one in enumerate(envelopes) if one.pieces)
     with private_folder() as folder:
         pdf = folder / "batch.pdf"
         pdf.write_bytes(pages)

@@ -12,17 +12,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from print import print_jobs, printers, queue, steps
 from print.print_jobs import PRINT_JOB_STATES, PrintJob
 from print.printers import PRINTER_STATES, PrinterStatus
-from print.printing import PRINTING
+from print.printing import PRINTING, Printing
 from print.queue import Batch
 from print.screens.measures import show
 from relay.config import Printer
+from relay.domain.letter_pages import Unprintable
+from relay.domain.letters import printed_text
 from relay.domain.lives import Actor, BatchState, Who
+from relay.sealing import SealBrokenError
+from relay.store.letters import read_body, read_treatment
 from relay.web.keys import VOLUNTEER
 from relay.web.site import fields_of, path_to
 
 ROUTES: Final = web.RouteTableDef()
 SECONDS: Final = 2
 """After which a browser looks again how far something is; it needs no script for that."""
+PLACES_SHOWN: Final = 3
 PATIENCE: Final = 2
 """Seconds that the overview waits for the answers of printers."""
 
@@ -35,6 +40,7 @@ async def overview(request: web.Request) -> web.Response:
     async with database.reading() as connection:
         waiting = await queue.waiting(connection, printing.screening, database.clock())
         set_aside = await queue.set_aside(connection)
+        places = {letter.id: await _places(connection, printing, letter.id) for letter in set_aside}
         batches = await queue.all_batches(connection)
         jobs = await _newest_jobs(connection, batches)
     return show(
@@ -42,12 +48,23 @@ async def overview(request: web.Request) -> web.Response:
         "print.html",
         waiting=waiting,
         set_aside=set_aside,
+        places=places,
         batches=batches,
         jobs=jobs,
         job_states=PRINT_JOB_STATES,
         printers=await _asked(printing.settings.print.printers),
         printer_states=PRINTER_STATES,
     )
+
+
+async def _places(connection: AsyncConnection, printing: Printing, letter_id: str) -> list[Unprintable]:
+    """The first characters of a letter that cannot be printed, as far as it can be opened."""
+    try:
+        body = await read_body(connection, letter_id, printing.office)
+        treatment = await read_treatment(connection, letter_id, printing.office)
+    except SealBrokenError:
+        return []
+    return printing.pages.unprintable(printed_text(body, treatment))[:PLACES_SHOWN]
 
 
 async def _newest_jobs(connection: AsyncConnection, batches: Sequence[Batch]) -> dict[str, PrintJob]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass
 
-from relay.domain.printing import USUAL_RULES, Layout, PrintRules
+from relay.domain.printing import USUAL_RULES, EnvelopeFormat, Layout, PrintRules
 from relay.domain.reply_code import ReplyCode
 
 
@@ -104,6 +104,8 @@ class Manifest:
     """Letters that could not be rendered."""
     checkpoint: str
     """The head of the newest checkpoint of the events, in hexadecimal; empty where there is none yet."""
+    return_envelope: EnvelopeFormat | None = None
+    """The envelope for the answer that goes into each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -104,6 +105,11 @@ class SoftwarePrinter:
     def bring_paper(self) -> None:
         """Let OUT_OF_PAPER go on."""
         (self.spool / "paper").touch()
+
+    def empty_the_tray(self) -> None:
+        """Take all paper out, on the printer's own page."""
+        with urllib.request.urlopen(f"http://localhost:{self.port}/media?level1=0&level3=0", timeout=WAIT):
+            pass
 
     def start(self) -> None:
         """Switch it on, at the same address as before; it counts its jobs from 1."""

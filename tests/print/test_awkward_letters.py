@@ -8,9 +8,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+import cv2
+import numpy as np
 import pikepdf
 import pypdfium2
 import pytest
+from PIL import Image
 
 from print.fonts import as_printed, unprintable
 from print.layouts import FOOTER_BASELINE, HEADER_RULE
@@ -46,6 +49,10 @@ FROM_THE_RIGHT: Final = {
     "syriac-thaana-nko-adlam",
 }
 """Judged by the picture: what programs extract of them depends on the program."""
+INK: Final = 128
+"""Darker than this is no edge of a letter."""
+STRAY: Final = 0.02
+"""How much of the ink may stand elsewhere, as edges of thin strokes do."""
 FRAMES: Final = [
     ("22 November 2025", "Letter from Anna Invented"),
     ("22 ноября 2025\u202fг.", "От кого: Anna Invented"),
@@ -116,6 +123,21 @@ def test_pdfium_extracts_what_was_typed(file: Path) -> None:
             for page in document
         ]
     assert body("".join(pages)) == "".join(as_printed(text_of(file)).split())
+
+
+@pytest.mark.parametrize("file", PRINTED, ids=name_of)
+def test_two_programs_show_the_same_first_page(file: Path, tmp_path: Path) -> None:
+    pdf = rendered(text_of(file))
+    (tmp_path / "letter.pdf").write_bytes(pdf)
+    poppler = ["pdftoppm", "-r", "100", "-f", "1", "-l", "1", "-gray", "-singlefile"]
+    subprocess.run([*poppler, tmp_path / "letter.pdf", tmp_path / "page"], check=True)
+    with Image.open(tmp_path / "page.pgm") as picture, pypdfium2.PdfDocument(pdf) as document:
+        one = np.asarray(picture)
+        other = document[0].render(scale=100 / 72, grayscale=True).to_numpy().squeeze()
+    inks = [(page < INK).astype(np.uint8) for page in (one, other[: one.shape[0], : one.shape[1]])]
+    near = [cv2.dilate(ink, np.ones((5, 5), np.uint8)) for ink in inks]
+    strayed = [np.count_nonzero(ink > around) for ink, around in zip(inks, reversed(near), strict=True)]
+    assert max(count / np.count_nonzero(ink) for count, ink in zip(strayed, inks, strict=True)) < STRAY
 
 
 def test_spaces_between_words_are_extracted() -> None:

@@ -80,8 +80,8 @@ async def test_greetings_to_one_prisoner_share_a_card_and_its_code(house: House)
     batch = await house.batch()
     assert await pieces(house, batch) == [(ids(cards),), ((letter.id,),)]
     (first, _) = await house.planned(batch)
-    envelope = await opened(house.printing, first, copy=False)
-    (card,) = envelope.mailing.letters
+    mailing, _ = await opened(house.printing, first, copy=False)
+    (card,) = mailing.letters
     assert [greeting.text for greeting in card.greetings] == ["Letter 0", "Letter 1", "Letter 2"]
     assert (card.code, card.reply_sheets, card.text) == (await house.code(cards[0]), 2, "")
     before = {await house.code(one) for one in cards}
@@ -96,9 +96,9 @@ async def test_greetings_to_one_prisoner_share_a_card_and_its_code(house: House)
 async def test_card_without_others_is_a_letter(house: House) -> None:
     (alone,) = await several(house, 1, card=True)
     batch = await house.batch()
-    envelope = await opened(house.printing, (await house.planned(batch))[0], copy=False)
-    assert [letter.text for letter in envelope.mailing.letters] == ["Letter 0"]
-    assert await house.code(alone) == envelope.mailing.letters[0].code
+    mailing, _ = await opened(house.printing, (await house.planned(batch))[0], copy=False)
+    assert [letter.text for letter in mailing.letters] == ["Letter 0"]
+    assert await house.code(alone) == mailing.letters[0].code
 
 
 async def test_greetings_stay_apart_where_the_facility_wants_no_cards(house: House) -> None:
@@ -154,7 +154,7 @@ async def test_who_was_moved_is_told_who_wrote_once(house: House) -> None:
     batch = await house.batch(entry)
     planned = await house.planned(batch)
     assert [one.correspondents for one in planned] == [True, False]
-    sheet = (await opened(house.printing, planned[0], copy=False)).mailing.correspondents
+    sheet = (await opened(house.printing, planned[0], copy=False))[0].correspondents
     assert sheet is not None
     assert [(one.printed_name, one.code) for one in sheet.correspondents] == [("Mary", await house.code(sent))]
     await house.on_paper(batch)

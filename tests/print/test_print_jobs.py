@@ -66,7 +66,7 @@ class Desk:
     async def until(self, right: Callable[[PrintJob], bool]) -> PrintJob:
         """The job once a look shows that it is right."""
         async with asyncio.timeout(10):
-            while not right(job := await self.job()):  # noqa: ASYNC110 - the printer rings no bell
+            while not right(job := await self.job()):
                 await self.look()
                 await asyncio.sleep(0.05)
         return job
@@ -200,9 +200,14 @@ async def test_worker_that_died_before_it_had_a_number_is_replaced(house: House,
     async with house.store.database.writing() as connection:
         order = tables.print_jobs.c.created_at
         await leases.claim(connection, tables.print_jobs, owner="worker-dead", now=house.clock(), order_by=order)
-    await printers.create(software.printer, name="of-the-dead")
+    of_the_dead = await printers.create(software.printer, name="of-the-dead")
     assert not await desk.send()
     house.clock.advance(seconds=leases.LEASE.total_seconds() + 1)
+    assert await desk.send()
+    assert await desk.told() == (PrintJobState.SENDING, (printers.PrinterBusyError.sentence,))
+    await printers.cancel(software.printer, of_the_dead)  # as the printer does by itself after a minute
+    assert not await desk.send()
+    house.clock.advance(seconds=print_jobs.LOOK_EVERY.total_seconds())
     assert await desk.send()
     assert (await desk.ended(), (await desk.job()).id) == ((PrintJobState.DONE, ()), job_id)
     assert software.printed() == [await pdf(desk)]
@@ -263,6 +268,8 @@ async def test_worker_that_slept_too_long_sends_nothing(
 
     monkeypatch.setattr(printers, "create", sleeps_first)
     assert await desk.send()
+    house.clock.advance(seconds=print_jobs.LOOK_EVERY.total_seconds())
+    assert await desk.send(OTHER_WORKER)
     assert await desk.ended() == (PrintJobState.DONE, ())
     assert software.printed() == [await pdf(desk)]
 
@@ -354,29 +361,26 @@ async def test_connection_that_breaks_while_it_sends_is_told_and_nothing_sent_ag
 
 
 async def test_trouble_of_the_printer_is_told_while_it_takes_the_pages(
-    house: House, software: SoftwarePrinter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    house: House, software: SoftwarePrinter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    software.script = OUT_OF_PAPER
     software.start()
-    desk = await beside(house, software.printer)
-    pages = tmp_path / "pages.pdf"
-    pages.write_bytes(await pdf(desk))
-    others = await printers.create(software.printer, name="of-somebody-else")
-    await printers.send(software.printer, others, pages)
     monkeypatch.setattr(print_jobs, "LOOK_EVERY", datetime.timedelta(seconds=0.1))
     async with cable(software) as (printer, way):
-        desk.printer = printer
+        desk = await beside(house, printer)
         await desk.press()
         sending = asyncio.create_task(desk.send())
         await way.reached.wait()
+        await asyncio.to_thread(software.empty_the_tray)
         async with asyncio.timeout(10):
             while (await desk.told())[1] == ():  # noqa: ASYNC110 - the printer rings no bell
                 await asyncio.sleep(0.05)
-        assert await desk.told() == (PrintJobState.SENDING, ("It is out of paper.",))
-        software.bring_paper()
+        assert await desk.told() == (
+            PrintJobState.SENDING,
+            tuple(printers.REASONS[reason] for reason in ("media-empty", "media-needed")),
+        )
         way.blocked.set()
         assert await sending
-        assert await desk.ended() == (PrintJobState.DONE, ())
+    assert ((await desk.job()).state, software.printed()) == (PrintJobState.PRINTING, [await pdf(desk)])
 
 
 # --- a person changes their mind
