@@ -72,7 +72,7 @@ def _explain(words: Words, sheet: CorrespondentsSheet) -> None:
     words.say(_("These people wrote to you. This is how you answer them, on any paper:"), TEXT_SIZE)
     words.y += SPACE
     steps = [
-        _("Take a sheet of its own for each person."),
+        _("Use a separate sheet for each person."),
         _("Write the code of the person at the top of the sheet, large and clear."),
         _("Write your letter below it. Write separate letters, not joined, with dark ink."),
     ]

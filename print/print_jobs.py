@@ -74,7 +74,7 @@ ENDS: Final = {
 }
 
 INTERRUPTED: Final = _("The sending was interrupted. Look what came out before you print again.")
-NO_SUCH_PRINTER: Final = _("This printer does not stand in the settings any more.")
+NO_SUCH_PRINTER: Final = _("This printer is not in the settings any more.")
 NO_PAGES: Final = _("The batch has no pages any more.")
 
 

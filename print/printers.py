@@ -106,7 +106,7 @@ class PrinterBusyError(PrinterError):
 class JobGoneError(PrinterError):
     """The printer has no such job."""
 
-    sentence = _("The printer does not know these pages any more. Look whether they lie there.")
+    sentence = _("The printer does not know these pages any more. Check whether they came out.")
 
 
 class UnfitPrinterError(PrinterError):
@@ -201,9 +201,9 @@ _OFFLINE: Final = _("It is offline.")
 _WASTE: Final = _("The container for used toner or ink is full.")
 _OUTPUT_FULL: Final = _("The output tray is full.")
 _UNREADABLE: Final = _("It cannot read the file.")
-_CANCELED: Final = _("It was canceled.")
+_CANCELED: Final = _("The job was canceled.")
 _GAVE_UP: Final = _("The printer gave up.")
-_HELD: Final = _("It is held back at the printer.")
+_HELD: Final = _("The job is held back at the printer.")
 _CHECK: Final = _("The printer reports faults: look through all the pages.")
 
 REASONS: Final = {

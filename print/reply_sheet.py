@@ -81,7 +81,7 @@ def instructions(language: str, side: Side, *, matrix_codes: bool = True) -> tup
         _("Write on the lines, with dark ink."),
         _("Write separate letters, not joined."),
         _("Keep codes and black squares free.") if matrix_codes else _("Keep the code and black squares free."),
-        _("Write on both sides of the sheet.") if side is Side.A else _("On other paper, copy the code first."),
+        _("Write on both sides of the sheet.") if side is Side.A else _("On other paper, write the code first."),
     )
 
 

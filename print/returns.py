@@ -94,7 +94,7 @@ async def find(connection: AsyncConnection, code: ReplyCode) -> InEnvelope:
             .outerjoin(envelopes, envelopes.c.id == enclosures.c.envelope_id)
             .outerjoin(went_in, went_in.c.id == sa.func.coalesce(envelopes.c.batch_id, letters.c.batch_id))
             .where(reply_order_letters.c.code == code, sa.or_(is_rendered(), enclosures.c.envelope_id.is_not(None)))
-            .order_by(envelopes.c.created_at.desc(), letters.c.id)
+            .order_by(envelopes.c.created_at.desc().nulls_last(), letters.c.id)
             .limit(1)
         )
     ).one_or_none()
@@ -129,7 +129,10 @@ async def come_back(store: Store, code: ReplyCode, reason: ReturnReason, volunte
         await alone(connection, "directory")  # before the letters, as whoever changes the directory does
         found = await find(connection, code)
         underway = sa.select(letters.c.id).where(letters.c.id.in_(found.letter_ids), letters.c.state.in_(UNDERWAY))
-        for letter_id in (await connection.scalars(underway.order_by(letters.c.id).with_for_update())).all():
+        back = (await connection.scalars(underway.order_by(letters.c.id).with_for_update())).all()
+        if not back:
+            return found
+        for letter_id in back:
             outcome = Outcome.REFUSED if reason is ReturnReason.REFUSED else None
             await move(
                 connection,

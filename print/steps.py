@@ -30,7 +30,7 @@ from relay.store.tables import (
     reply_orders,
     reprints,
 )
-from relay.store.transitions import begin, move, note
+from relay.store.transitions import begin, forget_partly, move, note, read_anew
 from relay.store.work import ChangedMeanwhileError
 
 BATCH_PDF = "batch.pdf"
@@ -323,6 +323,22 @@ async def track(store: Store, numbers: Iterable[tuple[str, str]]) -> None:
         for envelope_id, number in numbers:
             tidy = "".join(number.split()).upper()[:TRACKING_MAX] or None
             await connection.execute(sa.update(envelopes).where(envelopes.c.id == envelope_id).values(tracking=tidy))
+
+
+async def back_to_review(store: Store, letter_id: str, volunteer_id: str) -> None:
+    """Let a letter that could not be rendered be read again: its sender can change it, or words can be covered.
+
+    Nothing happens where it is not set aside any more.
+    """
+    now, by = store.database.clock(), Actor(Who.VOLUNTEER, volunteer_id)
+    async with store.database.writing() as connection:
+        mine = (letters.c.id == letter_id, letters.c.state == LetterState.APPROVED)
+        aside = sa.select(letters.c.id).where(*mine, letters.c.set_aside_at.is_not(None))
+        if (await connection.execute(aside.with_for_update())).first() is None:
+            return
+        await move(connection, Record.LETTER, letter_id, LetterState.QUEUED, by=by, at=now, reason=SET_ASIDE)
+        await forget_partly(connection, letter_id, at=now)
+        await read_anew(connection, letter_id, by=by, at=now)
 
 
 async def try_again(store: Store, letter_id: str) -> None:

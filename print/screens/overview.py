@@ -129,6 +129,14 @@ def watched(request: web.Request, batches: list[Batch]) -> web.Response:
     return response
 
 
+@ROUTES.post("/{language}/print/letter/{letter}/review", name="letter_back")
+async def letter_back(request: web.Request) -> web.Response:
+    """Give a letter that was set aside back to the review."""
+    store, letter = request.config_dict[PRINTING].store, request.match_info["letter"]
+    await steps.back_to_review(store, letter, request[VOLUNTEER].id)
+    raise web.HTTPSeeOther(path_to(request, "print"))
+
+
 @ROUTES.post("/{language}/print/letter/{letter}/again", name="letter_again")
 async def letter_again(request: web.Request) -> web.Response:
     """Let a letter that was set aside wait for the next batch."""

@@ -23,12 +23,15 @@ from typing import Final
 import aiohttp
 import pypdfium2
 import sqlalchemy as sa
+from reportlab.lib.units import mm
 
 from relay.demo.mailbox import caught, text_of
 from relay.demo.paper import hand_written
 from relay.demo.people import DIRECTORY, VOLUNTEERS
 from relay.demo.setting import ANY_PORTS, Setting, playing
 from relay.domain.lives import BatchState, LetterState, ReplyState, ScanState
+from relay.domain.reply_code import NotAReplyCodeError, read_code
+from relay.domain.sheet import PAGE, READABLE
 from relay.installing import write
 from relay.sealing import InboxSecret
 from relay.store.tables import batches, conversations, inboxes, letters, replies, scans
@@ -204,7 +207,7 @@ class Round:
         if not scan.exists():
             pdf = (self._folder / "letter.pdf").read_bytes()
             with pypdfium2.PdfDocument(pdf) as document:
-                side_a = len(document) - 2
+                side_a = next(number for number, page in enumerate(document) if _is_reply_sheet(page))
             try:
                 picture = await asyncio.to_thread(hand_written, pdf, side_a, source)
             except OSError as error:
@@ -340,3 +343,14 @@ async def run(folder: Path, handwriting: Path | None) -> list[Step]:
             result = await step(round_)
             done.append(Step(name, result, time.perf_counter() - began))
     return done
+
+
+def _is_reply_sheet(page: pypdfium2.PdfPage) -> bool:
+    """Whether a reply code stands where only reply sheets have one."""
+    place = READABLE[0]
+    bottom, top = ((PAGE.height - edge) * mm for edge in (place.bottom, place.y))
+    try:
+        read_code(page.get_textpage().get_text_bounded(place.x * mm, bottom, place.right * mm, top))
+    except NotAReplyCodeError:
+        return False
+    return True

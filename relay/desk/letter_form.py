@@ -331,7 +331,7 @@ def _of_card(request: web.Request, form: LetterForm) -> list[Complaint]:
     _ = words(request)
     if not form.card or not form.photos:
         return []
-    sentence = _("No photos can stand on a card. Please remove them, or send a letter of its own.")
+    sentence = _("A card cannot have photos. Please remove them, or send a separate letter.")
     return [Complaint("card", sentence)]
 
 

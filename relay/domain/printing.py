@@ -95,6 +95,6 @@ class Weight(BaseModel):
 
 
 def sheets_of(letter_pages: int, photos: int, reply_sheets: int, rules: PrintRules) -> int:
-    """How many sheets of paper a letter takes: pages of text, pages of photos, reply sheets, the slip for the censor."""
+    """How many sheets of paper a letter takes: text, photos, reply sheets, the slip for the censor."""
     pages = letter_pages + math.ceil(photos / rules.photos_per_page)
     return (math.ceil(pages / 2) if rules.duplex else pages) + reply_sheets + rules.censor_slip

@@ -14,12 +14,10 @@ import transliterate
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.directory import Entry, Facility, Prisoner, PrisonerState
-from relay.domain.lives import REVIEWED, Actor, BatchState, LetterState, MailKind, MailState, Record
-from relay.domain.review import Decision
+from relay.domain.lives import REVIEWED, Actor, BatchState, LetterState, Record
 from relay.store.database import alone, new_id
-from relay.store.leases import FREE
-from relay.store.tables import batches, decisions, facilities, letters, outbox, prisoners
-from relay.store.transitions import move, to_translators
+from relay.store.tables import batches, facilities, letters, prisoners
+from relay.store.transitions import forget_partly, move, read_anew
 
 FOUND_AT_MOST: Final = 20
 """Prisoners that a search shows; who finds more has to type more."""
@@ -169,21 +167,9 @@ async def hold_or_queue(connection: AsyncConnection, prisoner_id: str, *, by: Ac
     for row in found:
         if row.batch_id not in rendered:
             await move(connection, Record.LETTER, row.id, target, by=by, at=at, batch_id=None)
-            # What was accepted in part is read again; the sender is told what comes of that.
-            partly = (outbox.c.letter_id == row.id, outbox.c.kind == MailKind.PARTLY)
-            await connection.execute(
-                sa.update(outbox)
-                .where(*partly, outbox.c.state == MailState.WAITING)
-                .values(state=MailState.DROPPED, state_since=at, **FREE)
-            )
+            await forget_partly(connection, row.id, at=at)
             if active:
-                # It is read from the start: who accepted it or passed it on to a second reader may get it again.
-                accepted = (Decision.SECOND, Decision.APPROVE, Decision.APPROVE_IN_PART)
-                before = (decisions.c.letter_id == row.id, decisions.c.decision.in_(accepted))
-                await connection.execute(
-                    sa.update(decisions).where(*before, decisions.c.void_at.is_(None)).values(void_at=at)
-                )
-                await to_translators(connection, row.id, by=by, at=at)
+                await read_anew(connection, row.id, by=by, at=at)
 
 
 async def _save(connection: AsyncConnection, table: sa.Table, entry: Prisoner | Facility, **more: str) -> str:

@@ -131,6 +131,29 @@ async def to_translators(connection: AsyncConnection, letter_id: str, *, by: Act
         await move(connection, Record.LETTER, letter_id, LetterState.TRANSLATING, by=by, at=at)
 
 
+async def forget_partly(connection: AsyncConnection, letter_id: str, *, at: datetime.datetime) -> None:
+    """Drop the mail that a letter was accepted in part: it is read again, and the sender is told what comes of that."""
+    outbox = tables.outbox
+    partly = (outbox.c.letter_id == letter_id, outbox.c.kind == MailKind.PARTLY)
+    await connection.execute(
+        sa.update(outbox)
+        .where(*partly, outbox.c.state == MailState.WAITING)
+        .values(state=MailState.DROPPED, state_since=at, **FREE)
+    )
+
+
+async def read_anew(connection: AsyncConnection, letter_id: str, *, by: Actor, at: datetime.datetime) -> None:
+    """Let a letter that is queued again be read from the start.
+
+    Who accepted it, or passed it on to a second reader, may get it again.
+    """
+    decisions = tables.decisions
+    accepted = (Decision.SECOND, Decision.APPROVE, Decision.APPROVE_IN_PART)
+    before = (decisions.c.letter_id == letter_id, decisions.c.decision.in_(accepted))
+    await connection.execute(sa.update(decisions).where(*before, decisions.c.void_at.is_(None)).values(void_at=at))
+    await to_translators(connection, letter_id, by=by, at=at)
+
+
 async def add_mail(
     connection: AsyncConnection,
     kind: MailKind,

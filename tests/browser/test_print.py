@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -24,8 +24,6 @@ from tests.workplaces import ENGLISH, RUSSIAN, Client, House, engine, filled_fil
 __all__ = ["engine", "filled_file", "house", "rendering_pool"]
 
 pytestmark = pytest.mark.browser
-
-FOCUSED: Final = "[document.activeElement.name, document.activeElement.value]"
 
 
 @pytest.fixture
@@ -183,13 +181,14 @@ async def test_returned_mail_is_recorded_by_keys_and_scanner_alone(office: Offic
     await page.goto(office.url("/code"))
     typed = [str(MatrixCode(codes[0], 1, Side.A)), codes[1].lower(), codes[2]]
     # Space takes the first reason, an arrow each of the next.
-    for code, reason in zip(typed, [["Space"], ["ArrowDown"], ["ArrowUp"]], strict=True):
+    for code, reason in zip(typed, ["Space", "ArrowDown", "ArrowUp"], strict=True):
+        await page.locator("[name=code]:focus").wait_for()
         await page.keyboard.type(code)
         await leaving(page, lambda: page.keyboard.press("Enter"))
-        for key in reason:
-            await page.keyboard.press(key)
+        await page.locator("[name=reason]:focus").wait_for()
+        await page.keyboard.press(reason)
         await leaving(page, lambda: page.keyboard.press("Enter"))
-        assert await page.get_by_role("status").count() == 1
+        await page.get_by_role("status").wait_for()
     rows = {row.id: row for row in await house.rows(tables.letters)}
     assert [(rows[one.id].state, rows[one.id].reason) for one in sent] == [
         ("held", "moved"),
@@ -202,9 +201,10 @@ async def test_enter_alone_records_nothing(office: Office) -> None:
     sent = await office.house.posted()
     page = await office.page(DESKTOP)
     await page.goto(office.url("/code"))
+    await page.locator("[name=code]:focus").wait_for()
     await page.keyboard.type(await office.house.code(sent))
     await leaving(page, lambda: page.keyboard.press("Enter"))
-    assert await page.evaluate(FOCUSED) == ["reason", "moved"]
+    await page.locator("[name=reason][value=moved]:focus").wait_for()
     await page.keyboard.press("Enter")
     await page.wait_for_timeout(300)
     assert await page.get_by_text("Why did it come back?").count() == 1

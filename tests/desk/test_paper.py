@@ -19,7 +19,7 @@ from tests.workplaces import TEXT, Client, House, Screen, both_engines, get, pos
 
 TO = "/en/to/john-sample"
 GREETING = {"text": "Happy birthday!", "printed_name": "Mary", "card": "yes"}
-NO_PHOTOS = "No photos can stand on a card. Please remove them, or send a letter of its own."
+NO_PHOTOS = "A card cannot have photos. Please remove them, or send a separate letter."
 
 
 def rules(house: House, **table: Any) -> None:

@@ -59,8 +59,10 @@ async def previewed(desk: Client, **changes: str) -> Screen:
         (
             {"text": "\r\n \r\n\U00012000 or \U00012000"},
             [
-                "The character “\U00012000” (CUNEIFORM SIGN A) in line 3, place 1, and in 1 more place, "
-                "cannot be printed."
+                (
+                    "The character “\U00012000” (CUNEIFORM SIGN A) in line 3, place 1, and in 1 more place, "
+                    "cannot be printed."
+                )
             ],
         ),
         ({"printed_name": "  "}, [NO_NAME]),

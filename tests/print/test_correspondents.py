@@ -69,7 +69,7 @@ def test_first_page_says_how_an_answer_is_written_and_where_it_goes() -> None:
     words = pages_of(sheet(1))[0]
     assert words[words.index("Who wrote to me") : words.index(" Max Example")] == (
         "Who wrote to me These people wrote to you. This is how you answer them, on any paper: "
-        "1. Take a sheet of its own for each person. "
+        "1. Use a separate sheet for each person. "
         "2. Write the code of the person at the top of the sheet, large and clear. "
         "3. Write your letter below it. Write separate letters, not joined, with dark ink. "
         "4. Send it to this address: Example Group PO Box 1 00000 Exampletown "

@@ -17,6 +17,7 @@ from print import print_jobs, printers, steps
 from print.print_jobs import PrintJob, PrintJobState
 from print.printing import Printing
 from relay.config import Printer, PrintSettings, Settings
+from relay.desk.steps import withdraw
 from relay.store import leases, tables
 from tests.print.software_printer import BREAKS, OUT_OF_PAPER, SoftwarePrinter, message_bus, software
 from tests.workplaces import WORKER_NAME, House, both_engines
@@ -86,7 +87,10 @@ async def pdf(desk: Desk) -> bytes:
 
 
 @both_engines
-async def test_batch_is_printed_as_it_is(house: House, software: SoftwarePrinter) -> None:
+async def test_batch_is_printed_as_it_is(
+    house: House, software: SoftwarePrinter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.opened.MEMORY_FOLDER", tmp_path)
     software.start()
     desk = await beside(house, software.printer)
     await desk.press()
@@ -97,7 +101,7 @@ async def test_batch_is_printed_as_it_is(house: House, software: SoftwarePrinter
     row = await house.row(tables.print_jobs)
     assert (row.lease_owner, row.attempts, row.last_error) == (None, 0, None)
     assert not await desk.look()
-    assert [path.name for path in Path("/dev/shm").glob("relay-opened-*/pages.pdf")] == []
+    assert list(tmp_path.glob("relay-opened-*")) == []
 
 
 async def test_printer_is_asked_again_only_after_a_while(house: House, software: SoftwarePrinter) -> None:
@@ -179,6 +183,18 @@ async def test_batch_without_pages_and_unknown_printer_are_refused(house: House,
     with pytest.raises(print_jobs.NoSuchPrinterError):
         await print_jobs.send_batch(house.store, desk.settings, desk.batch, "Cellar")
     assert await house.rows(tables.print_jobs) == []
+
+
+async def test_batch_whose_letters_were_taken_back_is_not_sent(house: House, software: SoftwarePrinter) -> None:
+    software.start()
+    sent = await house.approved()
+    batch = await house.batch()
+    await withdraw(house.store, sent.id)
+    await house.render()
+    desk = Desk(house, software.printer, batch)
+    await desk.press()
+    await desk.send()
+    assert await desk.told() == (PrintJobState.FAILED, (print_jobs.NO_PAGES,))
 
 
 async def test_printer_taken_from_the_settings_is_told(house: House, software: SoftwarePrinter) -> None:
@@ -424,7 +440,7 @@ async def test_job_cancelled_in_the_printer_ends(house: House, software: Softwar
     await desk.until(lambda job: job.pages_done == 1)
     await print_jobs.cancel_job(house.store, desk.settings, job_id)
     software.bring_paper()
-    assert await desk.ended() == (PrintJobState.CANCELED, ("It was canceled.",))
+    assert await desk.ended() == (PrintJobState.CANCELED, ("The job was canceled.",))
 
 
 async def test_job_of_somebody_else_is_not_cancelled(house: House, software: SoftwarePrinter) -> None:

@@ -266,6 +266,10 @@ BACKWARDS = message()[:-1] + b"\x44\x00\x00\xff\xfb\x03"
         (said(message(status=0x0507)), printers.PrinterBusyError),
         (said(message(status=0x0501)), printers.PrinterRefusedError),
         (said(message(attribute(Tag.ENUM, "job-id", b""))), printers.NotAPrinterError),
+        (
+            said(message(attribute(Tag.ENUM, "job-state", b"\x63"), attribute(Tag.ENUM, "printer-state", b"\x63"))),
+            printers.NotAPrinterError,
+        ),
         (endless, printers.NotAPrinterError),
         (half, printers.PrinterUnreachableError),
         (breaks_off, printers.PrinterUnreachableError),
@@ -278,6 +282,18 @@ async def test_bad_answer_is_told_as_a_sentence(handler: Handler, error: type[pr
         assert type(raised.value) is error
         status = await printers.status(printer)
         assert (status.reachable, status.problems[0]) == (False, error.sentence)
+
+
+async def test_server_of_something_else_is_no_printer() -> None:
+    async def greets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-example\r\n")
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(greets, "127.0.0.1", 0)
+    async with server:
+        printer = Printer(name="Office", uri=f"ipp://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+        assert (await printers.status(printer)).problems == (printers.NotAPrinterError.sentence,)
 
 
 async def test_silent_printer_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -322,6 +338,27 @@ async def test_printer_without_a4_or_without_empty_jobs_is_unfit() -> None:
     has.append(attribute(Tag.KEYWORD, "media-supported", b"iso_a4_210x297mm"))
     async with answering(said(message(*has))) as printer:
         assert (await printers.status(printer)).unfit == printers.OldPrinterError.sentence
+
+
+async def test_printer_that_can_leave_the_scale_alone_is_asked_to() -> None:
+    asked: list[dict[str, list[ipp.Value]]] = []
+    can = message(
+        attribute(Tag.MIME_TYPE, "document-format-supported", b"application/pdf"),
+        attribute(Tag.KEYWORD, "sides-supported", b"two-sided-long-edge"),
+        attribute(Tag.KEYWORD, "media-supported", b"iso_a4_210x297mm"),
+        attribute(Tag.ENUM, "operations-supported", struct.pack(">i", Operation.CREATE_JOB)),
+        attribute(Tag.ENUM, "", struct.pack(">i", Operation.SEND_DOCUMENT)),
+        attribute(Tag.KEYWORD, "print-scaling-supported", b"none"),
+        attribute(Tag.INTEGER, "job-id", struct.pack(">i", 7)),
+    )
+
+    async def remembers(request: web.Request) -> web.StreamResponse:
+        asked.append(ipp.answer(await request.read()).attributes)  # requests are built as answers are
+        return web.Response(body=can, content_type=ipp.MEDIA_TYPE)
+
+    async with answering(remembers) as printer:
+        assert await printers.create(printer, name=NAME) == 7
+    assert asked[1]["print-scaling"] == ["none"]
 
 
 async def test_unknown_reason_is_shown_as_it_is() -> None:

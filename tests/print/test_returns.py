@@ -67,10 +67,11 @@ async def test_envelope_comes_back_with_all_letters_in_it(house: House) -> None:
 async def test_envelope_that_came_back_twice_is_noted_once(house: House) -> None:
     sent = await house.posted(address=ADDRESS)
     code, anna = await house.code(sent), house.volunteers["anna"]
-    for _ in range(2):
-        found = await come_back(house.store, code, ReturnReason.MOVED, anna)
+    await come_back(house.store, code, ReturnReason.REFUSED, anna)
+    found = await come_back(house.store, code, ReturnReason.MOVED, anna)
     assert not found.underway
     assert len(await house.rows(tables.outbox, kind="returned")) == 1
+    assert (await house.row(tables.prisoners, slug=ENGLISH.prisoner.slug)).state == "active"
 
 
 async def test_newer_address_is_not_lost_by_an_old_envelope(house: House) -> None:

@@ -86,7 +86,10 @@ async def test_batch_has_no_more_letters_than_one_evening_folds(house: House, mo
 
 @both_engines
 async def test_everything_that_waits_is_one_batch_for_each_facility(house: House) -> None:
-    sent = [await house.approved(), await house.approved(RUSSIAN), await house.approved()]
+    sent = []
+    for person in (ENGLISH, RUSSIAN, ENGLISH):
+        sent.append(await house.approved(person))
+        house.clock.advance(minutes=1)
     made = await steps.make_batches(house.store, house.anna)
     rows = {one.id: (await house.row(tables.letters, id=one.id)).batch_id for one in sent}
     assert [rows[one.id] for one in sent] == [made[0], made[1], made[0]]
@@ -304,3 +307,19 @@ async def test_batch_names_the_journal_as_it_was_when_it_was_made(house: House) 
         head = await audit.add_checkpoint(connection, house.clock())
     await house.batch()
     assert (await house.row(tables.batches)).checkpoint == head
+
+
+@both_engines
+async def test_letter_set_aside_can_be_read_again(house: House) -> None:
+    sent = await house.approved(text="\U00012000")
+    await house.batch()
+    assert await house.render()
+    waiting = await house.approved()
+    assert (await house.row(tables.letters, id=sent.id)).set_aside_at is not None
+    for _ in range(2):
+        await steps.back_to_review(house.store, sent.id, house.volunteers["anna"])
+    row = await house.row(tables.letters, id=sent.id)
+    assert (row.state, row.set_aside_at, row.last_error) == ("queued", None, None)
+    assert (await house.row(tables.decisions, letter_id=sent.id)).void_at is not None
+    await steps.back_to_review(house.store, waiting.id, house.volunteers["anna"])
+    assert await house.state(waiting) == "approved"

@@ -109,7 +109,7 @@ async def test_letter_that_was_set_aside_is_shown_with_its_reason(house: House) 
     grouped = f"{code[:4]} {code[4:8]} {code[8:]}"
     assert "1 letter could not be printed" in screen.text
     row = f"{sent.person.prisoner.name} {sent.person.facility.name} {grouped}"
-    assert f"{row} No font can print the character CUNEIFORM SIGN A. 2 days Try again {grouped}" in screen.text
+    assert f"{row} No font can print the character CUNEIFORM SIGN A. 2 days Back to the review {grouped}" in screen.text
     assert "Nothing is waiting." in screen.text
 
 
@@ -164,7 +164,7 @@ async def test_progress_keeps_still_where_it_is_asked_to(house: House, office_cl
     await house.batch()
     answer = await get(office_client, "/en/print/progress?still")
     assert (answer.status, refreshed(answer)) == (200, False)
-    assert "This page does not look again by itself." in answer.screen.text
+    assert "This page does not reload by itself." in answer.screen.text
 
 
 async def test_overview_is_never_reloaded_under_the_hands(house: House, office_client: Client) -> None:
