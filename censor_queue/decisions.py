@@ -54,7 +54,7 @@ async def _screened(
     review: Review, letter: LetterToReview, text: str, treatment: Treatment, language: str = "en"
 ) -> list[Finding]:
     photos = () if treatment.without_photos else letter.photos
-    draft = Draft(text, review.pages.page_count(printed_text(letter.body, treatment)), letter.sheets, photos)
+    draft = Draft(text, review.page_count(letter.known, printed_text(letter.body, treatment)), letter.sheets, photos)
     # In a thread: an installation's own patterns may take up to their time limit.
     return await asyncio.to_thread(review.screening.findings, draft, letter.known.facility, language)
 
@@ -93,7 +93,7 @@ async def approve(
         decision, target = Decision.APPROVE_IN_PART if in_part else Decision.APPROVE, LetterState.APPROVED
     photos = 0 if treatment.without_photos else len(letter.photos)
     rules = review.screening.rules_of(letter.known.facility).printing
-    pages = review.pages.page_count(text, letter.known.prisoner.layout)
+    pages = review.page_count(letter.known, text)
     await decide(
         review,
         letter_id,
@@ -252,7 +252,7 @@ async def undo(review: Review, decision_id: str, volunteer_id: str) -> LetterSta
         source = LetterState(row.source)
         by = Actor(Who.VOLUNTEER, volunteer_id)
         await move(connection, Record.LETTER, row.letter_id, source, by=by, at=now, reason=UNDONE)
-        changed: dict[str, Any] = {"reason": None}
+        changed: dict[str, Any] = {"reason": None, "sheets": None}
         if await _can_be_written_to(connection, row.prisoner_id):
             changed |= {"lease_owner": volunteer_id, "lease_until": now + LEASE, "lease_ends": now + HARD_END}
         else:

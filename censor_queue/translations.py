@@ -120,7 +120,7 @@ async def finish(review: Review, letter_id: str, volunteer_id: str, draft: Draft
     _check(letter.treatment, draft)
     text = normal_text(draft.text)
     try:
-        _check_pages(review, text, max_pages)
+        _check_pages(review, letter, text, max_pages)
     except CannotPrintError:
         await save_draft(review, letter_id, volunteer_id, draft)
         raise
@@ -128,7 +128,7 @@ async def finish(review: Review, letter_id: str, volunteer_id: str, draft: Draft
     changed = {"translation": Translation(text=text, with_original=True), "draft": "", "covered": ()}
     treatment = letter.treatment.model_copy(update=changed)
     behind = review.screening.rules_of(letter.known.facility).print_original
-    if not behind or review.pages.page_count(whole_text(letter.body, treatment)) > max_pages:
+    if not behind or review.page_count(letter.known, whole_text(letter.body, treatment)) > max_pages:
         treatment = treatment.model_copy(update={"translation": Translation(text=text, with_original=False)})
     await _done(review, letter, volunteer_id, treatment)
 
@@ -138,12 +138,12 @@ async def _done(review: Review, letter: LetterToReview, volunteer_id: str, treat
     await decide(review, letter.id, volunteer_id, decision, target, treatment=treatment, before=letter.treatment)
 
 
-def _check_pages(review: Review, text: str, max_pages: int) -> None:
+def _check_pages(review: Review, letter: LetterToReview, text: str, max_pages: int) -> None:
     if not text.strip():
         raise CannotPrintError
     if unprintable := review.pages.unprintable(text):
         raise CannotPrintError(unprintable=tuple(unprintable))
-    if (pages := review.pages.page_count(text)) > max_pages:
+    if (pages := review.page_count(letter.known, text)) > max_pages:
         raise CannotPrintError(pages=pages)
 
 

@@ -77,8 +77,9 @@ _CLUSTERS_KEPT: Final = 4096
 """Letters with marks of which a typeface remembers the font; alphabets have fewer."""
 _CROWDED: Final = regex.compile(rf"(?!{_JOINED.pattern})\P{{M}}\p{{M}}{{2}}|\p{{Soft_Dotted}}\p{{M}}")
 """A mark over another one, or over the dot of an i."""
-_TOO_HIGH: Final = regex.compile(r"(?:\p{M}{8})\p{M}+")
-"""More marks than a letter of any language carries: piled up, they would cover the lines above."""
+_TOO_HIGH: Final = regex.compile(r"(?:\p{M}(?:(?<=\u17d2)\p{L})?){8}\p{M}+")
+"""More marks than a letter of any language carries, or more letters under a Khmer one: piled up, they would cover the
+lines above and below."""
 
 
 class MissingFontError(Exception):
@@ -224,7 +225,7 @@ class Typeface:
     def fitting(self, text: str, size: float, width: float) -> int:
         """How many characters of the text fit into the width, at least one. Raises NoGlyphError.
 
-        A character is never separated from the marks on it.
+        A character is never separated from the marks on it, unless they are longer than the width.
         """
         room, tried = width / size, 128
         try:
@@ -249,8 +250,10 @@ class Typeface:
             reach = list(accumulate(advances))
             ends = [match.end() for match in _CLUSTER.finditer(part)]
             count = bisect_right(ends, room, key=lambda end: reach[end - 1])
+            if not count:  # one character with all that is joined to it is longer than a line
+                return max(bisect_right(reach, max(room, reach[0])), 1)
             if count < len(ends):
-                return ends[max(count, 1) - 1]
+                return ends[count - 1]
         return len(text)
 
     def runs(self, text: str, levels: Sequence[int] | None = None) -> list[Run]:
@@ -504,10 +507,19 @@ def unprintable(text: str) -> list[Unprintable]:
 def _unprintable_in_line(line: str) -> Iterator[tuple[str, int]]:
     if _KNOWN.issuperset(line):
         return
-    for match in _CLUSTER.finditer(line):
-        cluster = match.group()
-        for character in _unprintable_in_cluster(unicodedata.normalize("NFC", _INVISIBLE.sub("", cluster))):
-            yield character, match.start() + max(cluster.find(character), 0) + 1
+    # Printed, a mark stands on what is left of it, though it was typed behind something invisible, a tab, or first in a
+    # name: there are spaces around names. Direction marks may be printed or not.
+    typed = f" {line} ".replace("\t", " ")
+    invisible = {place for match in _INVISIBLE.finditer(typed) for place in range(*match.span())}
+    directing = {match.start() for match in _DIRECTION_MARKS.finditer(typed)}
+    found: dict[tuple[int, str], None] = {}
+    for hidden in (invisible, invisible | directing) if directing else (invisible,):
+        places = [place for place in range(len(typed)) if place not in hidden]
+        for match in _CLUSTER.finditer("".join(typed[place] for place in places)):
+            cluster = match.group()
+            for character in _unprintable_in_cluster(unicodedata.normalize("NFC", cluster)):
+                found[places[match.start() + max(cluster.find(character), 0)], character] = None
+    yield from ((character, place) for place, character in sorted(found))
 
 
 _KNOWN: Final = {"\t"}

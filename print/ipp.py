@@ -57,6 +57,10 @@ class Tag(IntEnum):
 
 
 NO_VALUE: Final = range(0x10, 0x20)
+LONGEST_NUMBER: Final = 4
+"""Bytes: section 3.9."""
+LONGEST_TEXT: Final = 1023
+"""Bytes: RFC 8011, section 5.1."""
 NUMBERS: Final = frozenset({Tag.INTEGER, Tag.ENUM, Tag.BOOLEAN})
 Attribute = tuple[Tag, str, *tuple[Value, ...]]
 """Its kind, its name and its values."""
@@ -158,8 +162,11 @@ def _field(message: bytes, at: int) -> tuple[bytes, int]:
 
 def _value(tag: int, raw: bytes) -> Value:
     if tag in NUMBERS:
+        if len(raw) > LONGEST_NUMBER:
+            raise BadMessageError("a number is too long")
         return int.from_bytes(raw, "big", signed=tag != Tag.BOOLEAN)
     if tag in {Tag.TEXT_WITH_LANGUAGE, Tag.NAME_WITH_LANGUAGE}:
         _, text = _field(raw, 0)
         raw, _ = _field(raw, text)
-    return raw.decode(errors="replace")
+    words = raw[:LONGEST_TEXT].decode(errors="replace")
+    return "".join(character for character in words if character.isprintable())  # no store takes NUL

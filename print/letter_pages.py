@@ -33,7 +33,7 @@ from print.paragraphs import SetLine
 from print.photos import draw_photos, photo_pages
 from relay.domain.envelopes import address_area, fold_marks, play, seen, sender_line
 from relay.domain.letter_pages import LetterToPrint
-from relay.domain.printing import Layout
+from relay.domain.printing import USUAL_RULES, Layout, PrintRules
 from relay.domain.reply_code import grouped
 from relay.domain.sheet import PAGE
 from relay.locale import SOURCE, catalogue
@@ -66,16 +66,17 @@ class _Page:
     """Of the first row, in mm."""
 
 
-def page_count_of(text: str, *, layout: Layout = Layout.NORMAL) -> int:
+def page_count_of(text: str, *, layout: Layout = Layout.NORMAL, rules: PrintRules = USUAL_RULES) -> int:
     """How many pages a text takes, with a block in the place of each character that cannot be printed.
 
     Its words are divided as the text itself tells, since the language of its letter is not known.
     """
     printed = as_printed(text)
-    for character in {each.character for each in unprintable(printed)}:
-        printed = printed.replace(character, "\N{FULL BLOCK}")
+    while found := {each.character for each in unprintable(printed)}:  # a mark may be left on the block
+        for character in found:
+            printed = printed.replace(character, "\N{FULL BLOCK}")
     setting = SETTINGS[layout]
-    room = _room(setting, FIRST_BASELINE + DATE_LINES * setting.leading, SENDER_LINES)
+    room = _room(setting, _first_baseline(rules) + DATE_LINES * setting.leading, SENDER_LINES)
     return len(columns(rows_of_text(printed, setting, setting.width, SOURCE), room))
 
 
@@ -108,7 +109,7 @@ def draw_letter(canvas: Canvas, letter: LetterToPrint) -> Iterator[None]:
 
 def _pages_of(letter: LetterToPrint) -> list[_Page]:
     setting = SETTINGS[letter.layout]
-    first = _first_baseline(letter)
+    first = _first_baseline(letter.rules) if letter.address else FIRST_BASELINE
     if letter.greetings:
         first += max(DATE_LINES, len(_note(letter, setting)) + 1) * setting.leading
         pages = pages_of_card(letter, setting, _room(setting, first, ROWS_FREE))
@@ -125,10 +126,9 @@ def _room(setting: Setting, first_baseline: float, kept_free: int) -> Callable[[
     return lambda page: rest if page else first
 
 
-def _first_baseline(letter: LetterToPrint) -> float:
+def _first_baseline(rules: PrintRules) -> float:
     """Of what the first page says below the head, or below the window."""
-    rules = letter.rules
-    if rules.window is None or not letter.address:
+    if rules.window is None:
         return FIRST_BASELINE
     return seen(rules.envelope, rules.window, *play(rules.envelope, rules.window)).bottom + BELOW_WINDOW
 
@@ -159,7 +159,7 @@ def _draw_beginning(canvas: Canvas, letter: LetterToPrint, setting: Setting) -> 
     for fold in fold_marks(letter.rules.envelope, letter.rules.window):
         _draw_rule(canvas, *FOLD_MARK, fold)
     _draw_address(canvas, letter)
-    baseline = _first_baseline(letter)
+    baseline = _first_baseline(letter.rules) if letter.address else FIRST_BASELINE
     setting.typeface.draw(
         canvas, written_out(letter.written_on, letter.sheet_language), setting.right, baseline, setting.size, right=True
     )

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from print.fonts import NoGlyphError
 from print.printing import Printing
 from relay.domain.addresses import postal_lines
 from relay.domain.letter_pages import Correspondent, CorrespondentsSheet, Greeting, LetterToPrint, Mailing
@@ -28,6 +29,13 @@ SHEETS_UNKNOWN = 2
 
 PRINTED_ONCE = (LetterState.PRINTED, LetterState.POSTED, LetterState.DELIVERED)
 """States of a letter that can be printed again."""
+
+
+def _(sentence: str) -> str:
+    return sentence
+
+
+CANNOT_BE_OPENED = _("The letter, or a photo in it, cannot be opened: a file is missing or damaged.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,20 +164,20 @@ async def opened(printing: Printing, planned: Planned, *, copy: bool) -> tuple[M
                 letter = await to_print(
                     printing.store, letter_id, planned.known, printing.office, site.return_address, rules
                 )
-            except (SealBrokenError, BlobMissingError) as error:
-                failed[letter_id] = str(error)
+            except (SealBrokenError, BlobMissingError):
+                failed[letter_id] = CANNOT_BE_OPENED
                 continue
             # Not the whole card is set aside for one greeting.
             if len(piece) > 1 and (unprintable := printing.pages.unprintable(letter.text)):
-                failed[letter_id] = unprintable[0].name
+                failed[letter_id] = str(NoGlyphError(unprintable[0].character))
                 continue
             found[letter_id] = replace(letter, address=recipient if rules.window else (), copy=copy)
         if found:
             pieces.append(tuple(found))
             made.append(_card(list(found.values())) if len(found) > 1 else next(iter(found.values())))
-    sheet = None
-    if planned.correspondents:
-        sheet = await correspondents(printing, planned.known)
+    sheet = await correspondents(printing, planned.known) if planned.correspondents else None
+    if sheet is not None and not sheet.correspondents:  # the letters in the envelope are the first
+        sheet = None
     mailing = Mailing(tuple(made), sheet, recipient, sender)
     return mailing, Enclosed(tuple(pieces), tuple(letter.code for letter in made), failed)
 
@@ -187,7 +195,10 @@ def _card(letters_on_it: Sequence[LetterToPrint]) -> LetterToPrint:
 
 
 async def correspondents(printing: Printing, known: Known) -> CorrespondentsSheet:
-    """All who wrote to a prisoner, each with the code of the last letter that went out, the last writer first."""
+    """All who wrote to a prisoner, each with the code of the last letter that went out, the last writer first.
+
+    Whose letter cannot be opened any more is left out.
+    """
     found: dict[str, Correspondent] = {}
     async with printing.store.database.reading() as connection:
         rows = await connection.execute(
@@ -198,14 +209,12 @@ async def correspondents(printing: Printing, known: Known) -> CorrespondentsShee
         )
         for row in rows.all():
             if row.conversation_id not in found:
-                body = await read_body(connection, row.id, printing.office)
+                try:
+                    body = await read_body(connection, row.id, printing.office)
+                except SealBrokenError:  # this one alone: no later batch could be printed for its sake
+                    continue
                 found[row.conversation_id] = Correspondent(
                     body.printed_name, ReplyCode(row.code), row.created_at.date()
                 )
-    own = tuple(known.facility.return_address.splitlines())
-    return CorrespondentsSheet(
-        known.prisoner.name,
-        known.prisoner.language,
-        tuple(found.values()),
-        own or printing.settings.site.return_address,
-    )
+    _, sender = addresses(printing, known)
+    return CorrespondentsSheet(known.prisoner.name, known.prisoner.language, tuple(found.values()), sender)

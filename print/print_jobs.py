@@ -167,7 +167,7 @@ async def cancel_job(store: Store, settings: Settings, job_id: str) -> None:
 async def settle_job(store: Store, job_id: str, state: PrintJobState) -> None:
     """Note what a person saw of a job of which the printer does not tell: DONE or FAILED. Raises NotOpenError."""
     job = await _read(store, job_id)
-    if job.state is PrintJobState.SENDING:
+    if job.state is PrintJobState.SENDING and not job.set_aside:
         raise NotOpenError(job_id)
     await _end(store, job, state)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import islice
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -37,6 +38,8 @@ SENDING_SECONDS: Final = 6 * 3600
 have to bring paper first."""
 LONGEST_ANSWER: Final = 1 << 18
 """Bytes; usual answers to what we ask have some hundreds."""
+MOST_PROBLEMS: Final = 20
+"""Sentences that are kept of what a printer says."""
 CHUNK: Final = 1 << 16
 
 UNAUTHENTICATED: Final = 0x0402
@@ -371,14 +374,14 @@ def told(error: PrinterError) -> tuple[str, ...]:
 def _problems(reasons: Iterable[object]) -> tuple[str, ...]:
     def sentences() -> Iterator[str]:
         for reason in map(str, reasons):
-            if reason in QUIET:
+            if not reason or reason in QUIET:
                 continue
             plain = reason
             for severity in SEVERITIES:
                 plain = plain.removesuffix(severity)
             yield REASONS.get(reason) or REASONS.get(plain) or reason
 
-    return tuple(dict.fromkeys(sentences()))
+    return tuple(islice(dict.fromkeys(sentences()), MOST_PROBLEMS))
 
 
 _State = TypeVar("_State", JobState, PrinterState)
@@ -396,7 +399,7 @@ class _Found:
     def number(self, name: str) -> int:
         """The one value of an attribute that every printer has. Raises NotAPrinterError."""
         match self.attributes.get(name):
-            case [int(number)]:
+            case [int(number)] if number > 0:
                 return number
         raise NotAPrinterError
 

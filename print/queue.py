@@ -158,11 +158,12 @@ async def set_aside(connection: AsyncConnection) -> list[SetAside]:
     ]
 
 
-async def all_batches(connection: AsyncConnection, limit: int = 50) -> list[Batch]:
-    """The batches, first those with something left to do, each newest first."""
-    done_last = (batches.c.state == BatchState.POSTED, batches.c.created_at.desc())
-    newest = sa.select(batches.c.id).order_by(*done_last).limit(limit)
-    return await _batches(connection, (await connection.scalars(newest)).all())
+async def all_batches(connection: AsyncConnection, posted: int = 50) -> list[Batch]:
+    """All batches with something left to do, and then so many that are posted, each newest first."""
+    newest_first = sa.select(batches.c.id).order_by(batches.c.created_at.desc(), batches.c.id)
+    unposted = (await connection.scalars(newest_first.where(batches.c.state != BatchState.POSTED))).all()
+    done = await connection.scalars(newest_first.where(batches.c.state == BatchState.POSTED).limit(posted))
+    return await _batches(connection, [*unposted, *done])
 
 
 async def one_batch(connection: AsyncConnection, batch_id: str) -> Batch | None:

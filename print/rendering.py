@@ -42,7 +42,7 @@ from print.joining import JoinedPdf
 from print.letter_pages import draw_letter, page_count, page_count_of
 from print.reply_sheet import draw_reply_sheets
 from relay.domain.letter_pages import CorrespondentsSheet, LetterToPrint, Mailing, Manifest, Unprintable
-from relay.domain.printing import Layout
+from relay.domain.printing import USUAL_RULES, Layout, PrintRules
 
 PREVIEW_DPI: Final = 100
 """Enough to read 12 points on a phone, and little to send over a slow line."""
@@ -139,9 +139,9 @@ class RenderingPool:
         """The characters of the text that cannot be printed, in their order."""
         return fonts.unprintable(text)
 
-    def page_count(self, text: str, layout: Layout = Layout.NORMAL) -> int:
+    def page_count(self, text: str, layout: Layout = Layout.NORMAL, rules: PrintRules = USUAL_RULES) -> int:
         """How many letter pages the text fills, without photos and reply sheets."""
-        return page_count_of(text, layout=layout)
+        return page_count_of(text, layout=layout, rules=rules)
 
     async def preview(self, letter: LetterToPrint) -> list[bytes]:
         """The pages of the letter and its reply sheets as PNG pictures.

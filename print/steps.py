@@ -38,6 +38,8 @@ NO_PAGES = b""
 """The pages of a batch whose letters were all taken back before it was rendered."""
 LETTERS_IN_BATCH = 200
 """Letters of one batch at most: what one person folds in an evening."""
+TRACKING_MAX = 40
+"""Characters of a tracking number; the Universal Postal Union's have 13."""
 CHUNK = 1 << 20
 UNPRINTED = (BatchState.OPEN, BatchState.RENDERED)
 """States of a batch that nobody has put on paper, as far as is known."""
@@ -78,15 +80,15 @@ async def _make_batch(store: Store, by: Actor, facility_id: str | None) -> str |
             if (oldest := (await connection.execute(first)).one_or_none()) is None:
                 return None
             facility_id = oldest.facility_id
-        chosen = [
-            row.id
-            for row in await connection.execute(
-                waiting.where(*ready(now), prisoners.c.facility_id == facility_id)
-                .order_by(letters.c.created_at, letters.c.id)
-                .limit(LETTERS_IN_BATCH)
-                .with_for_update(of=letters)
-            )
-        ]
+        oldest_first = (
+            waiting.where(*ready(now), prisoners.c.facility_id == facility_id)
+            .order_by(letters.c.created_at, letters.c.id)
+            .limit(LETTERS_IN_BATCH)
+        )
+        found = [row.id for row in await connection.execute(oldest_first)]
+        # Locked in the order in which everybody locks letters: two that wait for each other would both fail.
+        free = sa.select(letters.c.id).where(letters.c.id.in_(found), *ready(now)).order_by(letters.c.id)
+        chosen = (await connection.scalars(free.with_for_update())).all()
         if not chosen:
             return None
         batch_id = await _begin(connection, store, by, facility_id, copy=False)
@@ -170,7 +172,8 @@ async def rendered(
     key = ContentKey.new(context)
     blob_id = await store.blobs.put(_chunks(pdf) if rendering.mailings else _nothing(), key)
     async with store.database.writing() as connection, store.blobs.dropped_on_failure([blob_id]):
-        now_in = await connection.execute(sa.select(letters.c.id).where(letters_in(batch_id)).with_for_update())
+        ours = sa.select(letters.c.id).where(letters_in(batch_id)).order_by(letters.c.id).with_for_update()
+        now_in = await connection.execute(ours)
         if {row.id for row in now_in} != {letter_id for envelope in planned for letter_id in envelope.letter_ids}:
             raise BatchChangedError
         await _set_aside(connection, batch_id, failed, store)
@@ -352,7 +355,3 @@ async def tell_correspondents(store: Store, prisoner_id: str, *, tell: bool) -> 
     async with store.database.writing() as connection:
         prisoner = sa.update(prisoners).where(prisoners.c.id == prisoner_id)
         await connection.execute(prisoner.values(tell_correspondents=tell))
-
-
-TRACKING_MAX = 40
-"""Characters of a tracking number; the Universal Postal Union's have 13."""

@@ -363,6 +363,22 @@ def test_doctor_names_facilities_of_profiles_that_the_directory_lacks(relay: Rel
     assert (done.code, "strict.toml" in done.out) == (Exit.CONFIG, True)
 
 
+def test_doctor_asks_the_printers_and_names_reply_sheets_without_an_address(relay: Relay, tmp_path: Path) -> None:
+    config = relay.folder / "config.toml"
+    off = 'printers = [{ name = "Attic", uri = "ipp://127.0.0.1:9/ipp/print" }]'
+    config.write_text(config.read_text("utf-8").replace("\nprinters = []", f"\n{off}"), "utf-8")
+    assert relay("directory", "import", directory_file(tmp_path, ROW)).code == 0
+    done = relay("doctor")
+    assert (done.code, done.out.splitlines()[-3:]) == (
+        0,
+        [
+            "reply sheets: none to ik-99 says where to send it: [site] return_address is empty",
+            "printer Attic: The printer does not answer. Is it switched on and connected?",
+            "installation: good",
+        ],
+    )
+
+
 def test_doctor_on_a_host_with_the_desk_alone(relay: Relay) -> None:
     (relay.folder / "keys" / "office.key").unlink()
     done = relay("doctor")

@@ -334,7 +334,7 @@ async def _about(request: web.Request, letter: LetterToReview) -> dict[str, obje
         "findings": entries,
         "entry_of": {place: number for number, entry in enumerate(entries, 1) for place in entry.places},
         "unprintable": _unprintable(request, letter),
-        "text_pages": review.pages.page_count(printed_text(letter.body, treatment), letter.known.prisoner.layout),
+        "text_pages": review.page_count(letter.known, printed_text(letter.body, treatment)),
         "photos": 0 if treatment.without_photos else len(letter.photos),
         "rules": rules,
         "takes": [names.get(code, code) for code in rules.takes],

@@ -28,6 +28,8 @@ ROUTES: Final = web.RouteTableDef()
 SECONDS: Final = 2
 """After which a browser looks again how far something is; it needs no script for that."""
 PLACES_SHOWN: Final = 3
+OPENED_AT_MOST: Final = 50
+"""Letters set aside that are opened to name these places: after a fault it may be all of them."""
 PATIENCE: Final = 2
 """Seconds that the overview waits for the answers of printers."""
 
@@ -40,7 +42,7 @@ async def overview(request: web.Request) -> web.Response:
     async with database.reading() as connection:
         waiting = await queue.waiting(connection, printing.screening, database.clock())
         set_aside = await queue.set_aside(connection)
-        places = {letter.id: await _places(connection, printing, letter.id) for letter in set_aside}
+        places = {letter.id: await _places(connection, printing, letter.id) for letter in set_aside[:OPENED_AT_MOST]}
         batches = await queue.all_batches(connection)
         jobs = await _newest_jobs(connection, batches)
     return show(

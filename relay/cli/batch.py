@@ -97,7 +97,7 @@ def batch_list(*, as_json: bool) -> None:
 
     async def work(relay_: Relay) -> list[Batch]:
         async with relay_.store.database.reading() as connection:
-            return await queue.all_batches(connection, limit=sys.maxsize)
+            return await queue.all_batches(connection, posted=sys.maxsize)
 
     _list(with_relay(work), as_json=as_json)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from print import printers
 from print.fonts import MissingFontError, load_fonts
 from relay import config, installing
 from relay.app import Relay, opened
@@ -65,6 +66,7 @@ def doctor() -> None:
 async def _doctor_installation(relay_: Relay) -> None:
     _doctor_keys(relay_)
     await _doctor_profiles(relay_)
+    await _doctor_printing(relay_)
 
 
 def _doctor_keys(relay_: Relay) -> None:
@@ -86,3 +88,17 @@ async def _doctor_profiles(relay_: Relay) -> None:
         if unknown := [slug for slug in profile.facilities if slug not in known]:
             say(f"profile {profile.name}: the directory has no facility {', '.join(unknown)}")
     say("profiles: good")
+
+
+async def _doctor_printing(relay_: Relay) -> None:
+    """Ask the printers how they are; one that is switched off tonight makes no installation bad."""
+    site, of = relay_.settings.site, relay_.settings.print
+    async with relay_.store.database.reading() as connection:
+        homeless = [one.slug for one in await directory.all_facilities(connection) if not one.return_address]
+    if homeless and not site.return_address:
+        say(
+            f"reply sheets: none to {', '.join(homeless)} says where to send it: [site] return_address is empty"
+        )
+    for printer, status in zip(of.printers, await asyncio.gather(*map(printers.status, of.printers)), strict=True):
+        wrong = [*([status.unfit] if status.unfit else []), *status.problems]
+        say(f"printer {printer.name}: {' '.join(wrong) or 'good'}")

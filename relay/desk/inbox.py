@@ -42,10 +42,13 @@ def _(sentence: str) -> str:
     return sentence
 
 
+_OTHER_RULES: Final = _("The prisoner was moved, and another prison has other rules. A volunteer will read it again.")
 AGAIN: Final = {
     LetterState.TRANSLATING: _("Back from the translator. A volunteer will read it before it is printed."),
     LetterState.CHANGES_REQUESTED: _("Changed by you. A volunteer will read it next, before all others."),
     LetterState.HELD: _("The prisoner can be written to again. A volunteer will read it before it is printed."),
+    LetterState.SECOND_READING: _OTHER_RULES,
+    LetterState.APPROVED: _OTHER_RULES,
 }
 """What the sender reads about a letter that is queued once more, by where it comes from."""
 PRINTED_AGAIN: Final = _("Printed once more, as a copy.")

@@ -29,7 +29,7 @@ from relay.domain.letters import (
     normal_text,
 )
 from relay.domain.photos import UPLOAD_BYTES, KeptPhoto, PhotoRefusedError
-from relay.domain.printing import REPLY_SHEETS_MAX, Layout, PrintRules
+from relay.domain.printing import REPLY_SHEETS_MAX, PrintRules
 from relay.domain.review import Draft, Finding, Severity
 from relay.locale import catalogue
 from relay.store.directory import Known
@@ -282,25 +282,28 @@ async def check(request: web.Request, received: Received, known: Known) -> Check
     The facility's own rules are asked only about a text that the relay could print: nothing is said twice.
     """
     form, facility, screening = received.form, known.facility, request.config_dict[SCREENING]
-    layout = known.prisoner.layout
-    of_text = _of_text(request, form, layout)
+    # In threads: some texts take a second to set, and an installation's own patterns up to their time limit.
+    text, of_text = normal_text(form.text), await asyncio.to_thread(_of_text, request, form, known)
     others = (*_of_name(request, form), *_of_card(request, form), *_of_address(request, form))
     complaints = (*of_text, *others, *received.complaints)
     if of_text:
         return Checked(complaints, (), None)
-    text = normal_text(form.text)
     about = tuple(photo.about for photo in form.photos)
-    draft = Draft(text, request.config_dict[LETTER_PAGES].page_count(text, layout), form.reply_sheets, about)
+    draft = Draft(text, await asyncio.to_thread(_pages, request, known, text), form.reply_sheets, about)
     takes, language = screening.rules_of(facility).takes, screening.language_of(text)
     return Checked(
         complaints,
-        # In a thread: an installation's own patterns may take up to their time limit.
         tuple(await asyncio.to_thread(screening.findings, draft, facility, request[LANGUAGE])),
         language if takes and language not in takes else None,
     )
 
 
-def _of_text(request: web.Request, form: LetterForm, layout: Layout) -> list[Complaint]:
+def _pages(request: web.Request, known: Known, text: str) -> int:
+    rules = request.config_dict[SCREENING].rules_of(known.facility).printing
+    return request.config_dict[LETTER_PAGES].page_count(text, known.prisoner.layout, rules)
+
+
+def _of_text(request: web.Request, form: LetterForm, known: Known) -> list[Complaint]:
     _ = words(request)
     limits, printer = request.config_dict[SETTINGS].letter, request.config_dict[LETTER_PAGES]
     text = normal_text(form.text)
@@ -321,7 +324,7 @@ def _of_text(request: web.Request, form: LetterForm, layout: Layout) -> list[Com
         )
         limits_of_card = {"most": GREETING_CHARACTERS, "most_lines": GREETING_LINES}
         return [Complaint("text", sentence.format(count=len(text), lines=lines, **limits_of_card))]
-    if (pages := printer.page_count(text, layout)) > limits.max_pages:
+    if (pages := _pages(request, known, text)) > limits.max_pages:
         sentence = _("The letter fills {count} pages; {limit} are possible. Please send it as two letters.")
         return [Complaint("text", sentence.format(count=pages, limit=limits.max_pages))]
     return []

@@ -21,6 +21,8 @@ from relay.domain.languages import Language
 from relay.domain.printing import Layout
 
 SLUG: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_OVERRIDES: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Of the text's direction."""
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -44,8 +46,9 @@ def _lines(value: object) -> object:
 
 
 def _no_controls(text: str) -> str:
-    if any(unicodedata.category(character) == "Cc" and character != "\n" for character in text):
-        raise ValueError("it has control characters")
+    """Refuse what no paper can show; a name with it would keep whole batches from being printed."""
+    if any(unicodedata.category(each) in {"Cc", "Cn", "Co"} or each in _OVERRIDES for each in text if each != "\n"):
+        raise ValueError("it has control characters, or such as no font has")
     return text
 
 

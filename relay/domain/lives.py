@@ -158,10 +158,11 @@ def _table() -> dict[tuple[Record, State | None, State], Transition]:
         *((Record.LETTER, state, letter.REFUSED, volunteer | worker, MailKind.REFUSED) for state in REVIEWED),
         *((Record.LETTER, state, letter.CHANGES_REQUESTED, volunteer, MailKind.CHANGES) for state in REVIEWED),
         (Record.LETTER, letter.CHANGES_REQUESTED, letter.QUEUED, sender | volunteer, None),
-        # A decision is undone within a few minutes.
+        # A decision is undone within a few minutes; what was read for one facility is read again for another.
+        (Record.LETTER, letter.REFUSED, letter.QUEUED, volunteer, None),
         *(
-            (Record.LETTER, state, letter.QUEUED, volunteer, None)
-            for state in (letter.APPROVED, letter.REFUSED, letter.SECOND_READING)
+            (Record.LETTER, state, letter.QUEUED, volunteer | worker, None)
+            for state in (letter.APPROVED, letter.SECOND_READING)
         ),
         *((Record.LETTER, state, letter.SECOND_READING, volunteer, None) for state in DECIDED),
         *((Record.LETTER, state, letter.TRANSLATING, volunteer, None) for state in DECIDED),

@@ -7,7 +7,7 @@ from typing import Protocol
 from relay.domain.directory import Facility
 from relay.domain.letter_pages import LetterToPrint, Unprintable
 from relay.domain.photos import KeptPhoto
-from relay.domain.printing import Layout
+from relay.domain.printing import USUAL_RULES, Layout, PrintRules
 from relay.domain.review import Draft, FacilityRules, Finding
 
 
@@ -17,8 +17,11 @@ class LetterPages(Protocol):
     def unprintable(self, text: str) -> list[Unprintable]:
         """The characters of the text that cannot be printed, in their order."""
 
-    def page_count(self, text: str, layout: Layout = Layout.NORMAL) -> int:
-        """How many letter pages the text fills, without photos and reply sheets; also of one that cannot be printed."""
+    def page_count(self, text: str, layout: Layout = Layout.NORMAL, rules: PrintRules = USUAL_RULES) -> int:
+        """How many letter pages the text fills, without photos and reply sheets; also of one that cannot be printed.
+
+        Where the rules have a window, its address takes room from the first page.
+        """
 
     async def preview(self, letter: LetterToPrint) -> list[bytes]:
         """The pages of the letter and its reply sheets as PNG pictures."""

@@ -232,6 +232,9 @@ async def save_prisoner(request: web.Request) -> web.Response:
         return await _prisoner(request, values | {"facility": facility_slug, "known": edited}, wrong)
     async with store.database.writing() as connection:
         by = Actor(Who.VOLUNTEER, request[VOLUNTEER].id)
+        before = await directory.by_slug(connection, prisoner.slug)
+        if prisoner.state is PrisonerState.MOVED and before and before.facility.slug != facility_slug:
+            prisoner = prisoner.model_copy(update={"state": PrisonerState.ACTIVE})  # now it is known where to
         await directory.save(connection, [Entry(prisoner, facilities[facility_slug])], by=by, at=store.database.clock())
     raise web.HTTPSeeOther(path_to(request, "directory"))
 

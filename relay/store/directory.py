@@ -119,7 +119,8 @@ async def save(connection: AsyncConnection, entries: Iterable[Entry], *, by: Act
     """Add prisoners and facilities, or correct those with these slugs. What is not named stays as it is.
 
     Letters to somebody who cannot be written to any more are held, unless they are in a batch that is rendered; they
-    go back to the review when the prisoner can be written to again.
+    go back to the review when the prisoner can be written to again. So do those to somebody who was moved and that were
+    read by the rules of the old facility.
     """
     await alone(connection, "directory")
     ids: dict[str, str] = {}
@@ -128,9 +129,9 @@ async def save(connection: AsyncConnection, entries: Iterable[Entry], *, by: Act
             ids[entry.facility.slug] = await save_facility(connection, entry.facility)
         # Who arrives somewhere else has often lost all addresses.
         lives = (prisoners.c.slug == entry.prisoner.slug, prisoners.c.facility_id != ids[entry.facility.slug])
-        await connection.execute(sa.update(prisoners).where(*lives).values(tell_correspondents=True))
+        moved = await connection.execute(sa.update(prisoners).where(*lives).values(tell_correspondents=True))
         prisoner_id = await _save(connection, prisoners, entry.prisoner, facility_id=ids[entry.facility.slug])
-        await hold_or_queue(connection, prisoner_id, by=by, at=at)
+        await hold_or_queue(connection, prisoner_id, by=by, at=at, moved=moved.rowcount > 0)
 
 
 async def lost(
@@ -142,11 +143,17 @@ async def lost(
     await hold_or_queue(connection, prisoner_id, by=by, at=at)
 
 
-async def hold_or_queue(connection: AsyncConnection, prisoner_id: str, *, by: Actor, at: datetime.datetime) -> None:
-    """Hold the letters that wait for a prisoner who cannot be written to; queue those that are held for others."""
+async def hold_or_queue(
+    connection: AsyncConnection, prisoner_id: str, *, by: Actor, at: datetime.datetime, moved: bool = False
+) -> None:
+    """Hold the letters that wait for a prisoner who cannot be written to; queue those that are held for others.
+
+    Of a prisoner who `moved`, those that somebody has read are queued too.
+    """
     state = (await connection.execute(sa.select(prisoners.c.state).where(prisoners.c.id == prisoner_id))).scalar_one()
     active = state == PrisonerState.ACTIVE
-    waiting = [LetterState.HELD] if active else [*REVIEWED, LetterState.APPROVED]
+    read = (LetterState.SECOND_READING, LetterState.APPROVED)
+    waiting = [LetterState.HELD, *(read if moved else ())] if active else [*REVIEWED, LetterState.APPROVED]
     # First the letters, then their batches: who stores the pages of a batch holds its letters until they are stored.
     found = (
         await connection.execute(

@@ -16,8 +16,9 @@ import structlog
 from censor_queue import claims, decisions, translations
 from censor_queue.claims import HARD_END, LEASE, NOT_AGAIN, UNOPENED_PAUSE
 from censor_queue.review import Review
+from relay.desk.inbox import AGAIN, read_inbox
 from relay.domain.directory import PrisonerState
-from relay.domain.lives import READING, LetterState
+from relay.domain.lives import READING, WORKER, LetterState
 from relay.domain.reasons import ReviewReason
 from relay.domain.review import Decision
 from relay.store import directory, tables
@@ -362,6 +363,27 @@ async def test_approved_letter_to_somebody_who_left_is_read_again(
     assert await next_id(review, boris) == sent.id
     row = await house.row(letters, id=sent.id)
     assert (row.settles_at, row.batch_id) == (None, None)
+
+
+@both_engines
+async def test_letter_that_was_read_for_one_facility_is_read_again_for_another(
+    house: House, review: Review, anna: str, boris: str
+) -> None:
+    rendered = await house.approved(RUSSIAN)
+    await house.on_paper(await house.batch(RUSSIAN))
+    batched = await house.approved(RUSSIAN)
+    await house.batch(RUSSIAN)
+    passed_on = await house.queued(RUSSIAN)
+    await take(review, anna)
+    await decisions.second_reader(review, passed_on.id, anna)
+    moved = dataclasses.replace(RUSSIAN, facility=ENGLISH.facility)
+    async with house.store.database.writing() as connection:
+        await directory.save(connection, [moved], by=WORKER, at=house.clock())
+    assert [await house.state(one) for one in (rendered, batched, passed_on)] == ["approved", "queued", "queued"]
+    assert (await house.row(letters, id=batched.id)).batch_id is None
+    async with house.store.database.reading() as connection:
+        (shown,) = await read_inbox(connection, batched.secret, house.clock())
+    assert shown.history[-1].sentence == AGAIN[LetterState.APPROVED]
 
 
 async def test_two_readers_begin_anew_after_the_prisoner_was_away(house: House, anna: str, boris: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +20,7 @@ from relay.domain.directory import PrisonerState
 from relay.domain.letter_pages import LetterToPrint
 from relay.domain.letters import COVER, LetterBody, Treatment
 from relay.domain.lives import MailState
-from relay.domain.printing import USUAL_RULES
+from relay.domain.printing import USUAL_RULES, Layout
 from relay.domain.reasons import ReviewReason
 from relay.store import directory, tables
 from relay.store.leases import LeaseLostError
@@ -406,6 +407,16 @@ async def test_decision_released_takes_effect_at_once(
     before = await everything(house.store)
     await decisions.release(review, [decision.id], anna)
     assert await everything(house.store) == before
+
+
+async def test_pages_are_counted_as_they_are_printed_for_this_prisoner(house: House, anna: str) -> None:
+    large = ENGLISH.prisoner.model_copy(update={"layout": Layout.LARGE})
+    async with house.store.database.writing() as connection:
+        entry = dataclasses.replace(ENGLISH, prisoner=large)
+        await directory.save(connection, [entry], by=house.anna, at=house.clock())
+    await house.queued(text="word " * 2000)
+    found = await decisions.findings(house.review, await take(house.review, anna), "en")
+    assert "pages" in {finding.rule for finding in found}
 
 
 @both_engines

@@ -207,8 +207,8 @@ PAPER = 4.99
     ("name", "draft", "grams"),
     [
         ("common", Draft("", 2, reply_sheets=1), 3 * PAPER + 5),
-        ("russia", Draft("", 2, reply_sheets=1), 3 * PAPER + 5),
-        ("russia", Draft("", 1, 2, (PHOTO, PHOTO)), 5 * PAPER + 5),
+        ("russia", Draft("", 2, reply_sheets=1), 4 * PAPER + 5),
+        ("russia", Draft("", 1, 2, (PHOTO, PHOTO)), 6 * PAPER + 5),
         ("united-kingdom", Draft("", 1, reply_sheets=1), 2 * PAPER + 5 + 5),
     ],
 )

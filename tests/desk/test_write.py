@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import json
+import threading
 
 import pytest
 from PIL import Image
@@ -70,6 +71,10 @@ async def previewed(desk: Client, **changes: str) -> Screen:
         (
             {"printed_name": "Mary \U00012000\ue000 \U00012000"},
             ["This name has characters that cannot be printed: “\U00012000” (CUNEIFORM SIGN A), “\ufffd” (U+E000)."],
+        ),
+        (
+            {"printed_name": "\u0bcdMary"},
+            ["This name has characters that cannot be printed: “\u25cc\u0bcd” (TAMIL SIGN VIRAMA)."],
         ),
         ({"address": "mary"}, [BAD_ADDRESS]),
         ({"address": "mary@"}, [BAD_ADDRESS]),
@@ -342,3 +347,15 @@ async def test_nothing_readable_lies_in_database_and_blobs(house: House, desk: C
 async def test_unknown_prisoner_is_not_there(desk: Client) -> None:
     assert (await get(desk, "/en/to/nobody")).status == 404
     assert (await post(desk, "/en/to/nobody", GOOD)).status == 404
+
+
+async def test_text_that_takes_long_to_set_holds_up_nobody_else(desk: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = []
+
+    def slow(text: str, **how: object) -> int:
+        threads.append(threading.current_thread())
+        return 1
+
+    monkeypatch.setattr("print.rendering.page_count_of", slow)
+    await previewed(desk)
+    assert [thread is threading.main_thread() for thread in threads] == [False, False]

@@ -165,6 +165,17 @@ async def test_letters_are_held_while_the_prisoner_cannot_be_written_to(house: H
     assert [await house.state(sent) for sent in (approved, queued)] == ["queued", "queued"]
 
 
+async def test_new_facility_of_who_was_moved_lets_the_letters_go_on(house: House, office_client: Client) -> None:
+    sent = await house.approved()
+    shown = (await get(office_client, "/en/directory/prisoner?slug=john-sample")).screen.fields
+    moved = PRISONER | shown | {"state": "moved"}
+    await post(office_client, "/en/directory/prisoner", moved)
+    assert (await house.row(tables.prisoners, slug="john-sample")).state == "moved"
+    await post(office_client, "/en/directory/prisoner", moved | {"facility": "jva-musterstadt"})
+    assert (await house.row(tables.prisoners, slug="john-sample")).state == "active"
+    assert await house.state(sent) == "queued"
+
+
 async def test_address_in_parts_is_shown_in_the_order_of_the_country(house: House, office_client: Client) -> None:
     parts = {"address": "", "street": "Sagovägen 2", "town": "Påhittad", "postcode": "000 00"}
     assert (await post(office_client, "/en/directory/facility", FACILITY | parts)).status == 303

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -128,6 +129,7 @@ class SoftwarePrinter:
                     "Office",
                 ],
                 env=os.environ | {"DBUS_SYSTEM_BUS_ADDRESS": self.bus, "HOME": str(self.spool)},
+                start_new_session=True,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -158,7 +158,9 @@ def test_what_fits_is_as_long_as_can_be(text: str, room: float) -> None:
     assert count == len(text) or SERIF.width(text[: count + 2], 12) > room
 
 
-@pytest.mark.parametrize(("text", "count"), [("W", 1), ("Щ" * 9, 1), ("о\u0301\u0325" * 9, 3), ("ب" * 9, 1)])
+@pytest.mark.parametrize(
+    ("text", "count"), [("W", 1), ("Щ" * 9, 1), ("о\u0301\u0325" * 9, 3), ("ب" * 9, 1), ("क्" * 60, 2)]
+)
 def test_one_character_with_its_marks_always_fits(text: str, count: int) -> None:
     assert SERIF.fitting(text, 12, 0.1) == count
 
@@ -208,3 +210,19 @@ def test_missing_library_says_which_package_brings_it(monkeypatch: pytest.Monkey
     monkeypatch.setattr(fonts, "load_directions", nothing)
     with pytest.raises(MissingFontError, match="apt-get install libfribidi0"):
         load_fonts()
+
+
+@pytest.mark.parametrize("between", ["\u2060", "\u00ad", "\u200b", "\u200e", "\u034f"])
+def test_marks_that_something_invisible_keeps_apart_are_one_pile(between: str) -> None:
+    found = unprintable("e" + f"{between}\u0301" * 10)
+    assert [(each.name, each.column) for each in found] == [("COMBINING ACUTE ACCENT", 3)]
+
+
+def test_letters_under_a_letter_are_a_pile() -> None:
+    assert [unprintable("ក" + "្ក" * many) == [] for many in (8, 9)] == [True, False]
+
+
+@pytest.mark.parametrize("before", ["", " ", "\t", "a\u200e", "a\u2060"])
+def test_a_mark_is_asked_about_on_what_it_will_stand_on(before: str) -> None:
+    found = unprintable(f"{before}\u0bcd")
+    assert [(each.name, each.column) for each in found] == [("TAMIL SIGN VIRAMA", len(before) + 1)]

@@ -144,6 +144,7 @@ LEFT_TO_RIGHT = [
     for character in map(chr, range(32, sys.maxunicode))
     if unicodedata.bidirectional(character) == "L" or character in " .,;:!?()«»„“”‘’&<>%0123456789"
     if unicodedata.category(character)[0] in "LNPSZ" and not unprintable(character)
+    if not "\U000111e1" <= character <= "\U000111f4"  # pdfium, which reads here, drops /ActualText beyond U+FFFF
 ]
 
 
@@ -207,6 +208,10 @@ def test_page_count_grows_when_a_page_is_full(lines: int, pages: int) -> None:
 def test_page_count_of_a_text_that_cannot_be_printed_counts_its_characters_as_blocks() -> None:
     lines = LINES - DATE_LINES
     assert [page_count_of("\n".join(["\ue000\x00"] * many)) for many in (lines, lines + 1)] == [1, 2]
+
+
+def test_page_count_of_a_text_whose_marks_stand_on_what_cannot_be_printed() -> None:
+    assert page_count_of("\ue000\u0591") == 1
 
 
 def test_page_count_of_a_text_knows_the_layout() -> None:
@@ -303,3 +308,4 @@ def test_page_with_a_window_has_less_room_for_the_text() -> None:
     text = "\n".join(["x"] * (LINES - DATE_LINES))
     rules = PrintRules(window=Window.DIN5008_B)
     assert [page_count(letter(text, address=address, rules=rules)) for address in ((), ADDRESS)] == [1, 2]
+    assert page_count_of(text, rules=rules) == 2

@@ -161,6 +161,28 @@ async def test_who_was_moved_is_told_who_wrote_once(house: House) -> None:
     assert not (await house.row(tables.prisoners, slug=ENGLISH.prisoner.slug)).tell_correspondents
 
 
+async def test_who_was_moved_and_to_whom_nobody_wrote_before_is_told_nothing(house: House) -> None:
+    entry = dataclasses.replace(ENGLISH, facility=ENGLISH.facility.model_copy(update={"slug": "elsewhere"}))
+    async with house.store.database.writing() as connection:
+        await directory.save(connection, [entry], by=house.anna, at=house.clock())
+    await house.approved()
+    (first,) = await house.planned(await house.batch(entry))
+    assert first.correspondents
+    assert (await opened(house.printing, first, copy=False))[0].correspondents is None
+
+
+async def test_correspondent_whose_letter_cannot_be_opened_is_left_out(house: House) -> None:
+    broken = await house.posted(name="Mary")
+    await house.posted(name="Ann")
+    async with house.store.database.writing() as connection:
+        await connection.execute(sa.delete(tables.content_keys).where(tables.content_keys.c.record_id == broken.id))
+    async with house.store.database.reading() as connection:
+        known = await directory.by_slug(connection, ENGLISH.prisoner.slug)
+    assert known is not None
+    sheet = await correspondents(house.printing, known)
+    assert [one.printed_name for one in sheet.correspondents] == ["Ann"]
+
+
 async def test_correspondents_are_each_named_once_with_their_last_code(house: House) -> None:
     async with house.store.database.reading() as connection:
         known = await directory.by_slug(connection, ENGLISH.prisoner.slug)

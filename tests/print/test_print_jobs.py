@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from print import print_jobs, printers, steps
 from print.print_jobs import PrintJob, PrintJobState
@@ -150,6 +151,21 @@ async def test_batch_is_on_one_printer_at_a_time(house: House, software: Softwar
     house.clock.advance(seconds=1)
     await desk.press()
     assert (await desk.job()).state is PrintJobState.SENDING
+
+
+async def test_person_ends_a_job_whose_worker_died_too_often_while_it_sent(
+    house: House, software: SoftwarePrinter
+) -> None:
+    desk = await beside(house, software.printer)
+    await desk.press()
+    job = await desk.job()
+    with pytest.raises(print_jobs.NotOpenError):
+        await print_jobs.settle_job(house.store, job.id, PrintJobState.FAILED)
+    async with house.store.database.writing() as connection:
+        dead = {"printer_job": 1, "attempts": 5, "set_aside_at": house.clock()}
+        await connection.execute(sa.update(tables.print_jobs).values(dead))
+    await print_jobs.settle_job(house.store, job.id, PrintJobState.FAILED)
+    assert (await desk.job()).state is PrintJobState.FAILED
 
 
 async def test_printer_that_is_off_gets_nothing_later(house: House, software: SoftwarePrinter) -> None:

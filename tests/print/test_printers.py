@@ -246,6 +246,8 @@ async def endless(request: web.Request) -> web.StreamResponse:
         await response.write(bytes(1 << 16))
 
 
+LONG_NUMBER = attribute(Tag.INTEGER, "printer-state-reasons", b"\x01" * 5000)
+"""A number that is not to be written out."""
 BACKWARDS = message()[:-1] + b"\x44\x00\x00\xff\xfb\x03"
 """A length that read with its sign leads back to where it stands."""
 
@@ -270,6 +272,7 @@ BACKWARDS = message()[:-1] + b"\x44\x00\x00\xff\xfb\x03"
             said(message(attribute(Tag.ENUM, "job-state", b"\x63"), attribute(Tag.ENUM, "printer-state", b"\x63"))),
             printers.NotAPrinterError,
         ),
+        (said(message(LONG_NUMBER)), printers.NotAPrinterError),
         (endless, printers.NotAPrinterError),
         (half, printers.PrinterUnreachableError),
         (breaks_off, printers.PrinterUnreachableError),
@@ -373,6 +376,26 @@ async def test_unknown_reason_is_shown_as_it_is() -> None:
             "com.example-cheese-low",
             "A door or cover is open.",
         )
+
+
+async def test_what_a_printer_says_is_kept_short_and_plain() -> None:
+    many = [b"", b"nul\0and\nnewline", *(b"x-%d" % number for number in range(99)), b"long" * 999]
+    reasons = b"".join(
+        attribute(Tag.KEYWORD, "" if number else "printer-state-reasons", reason) for number, reason in enumerate(many)
+    )
+    state = attribute(Tag.ENUM, "printer-state", struct.pack(">i", 5))
+    async with answering(said(message(state, reasons))) as printer:
+        problems = (await printers.status(printer)).problems
+    assert problems == ("nulandnewline", *(f"x-{number}" for number in range(printers.MOST_PROBLEMS - 1)))
+
+
+async def test_number_that_no_job_has_is_not_taken() -> None:
+    fit = (("document-format-supported", b"application/pdf"), ("sides-supported", b"two-sided-long-edge"))
+    can = [attribute(Tag.KEYWORD, *one) for one in (*fit, ("media-supported", b"iso_a4_210x297mm"))]
+    can += [attribute(Tag.ENUM, "operations-supported" if of == 5 else "", struct.pack(">i", of)) for of in (5, 6)]
+    async with answering(said(message(*can, attribute(Tag.INTEGER, "job-id", struct.pack(">i", -7))))) as printer:
+        with pytest.raises(printers.NotAPrinterError):
+            await printers.create(printer, name=NAME)
 
 
 # --- messages

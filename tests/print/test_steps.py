@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from print import queue, steps
+from print.mailings import CANNOT_BE_OPENED
 from relay.desk.steps import withdraw
 from relay.domain.events import REPRINTED
 from relay.domain.lives import BatchState, ForbiddenTransitionError
@@ -189,8 +190,20 @@ async def test_batch_with_something_left_to_do_is_before_newer_ones_that_are_pos
         house.clock.advance(minutes=1)
         await house.posted()
     async with house.store.database.reading() as connection:
-        shown = await queue.all_batches(connection, limit=2)
+        shown = await queue.all_batches(connection, posted=1)
     assert [(row.id == forgotten, row.state) for row in shown] == [(True, "rendered"), (False, "posted")]
+
+
+async def test_no_batch_with_something_left_to_do_is_left_out(house: House) -> None:
+    made = []
+    for _ in range(3):
+        await house.approved()
+        house.clock.advance(minutes=1)
+        made.append(await house.batch())
+    await house.posted()
+    async with house.store.database.reading() as connection:
+        shown = await queue.all_batches(connection, posted=0)
+    assert [one.id for one in shown] == made[::-1]
 
 
 @both_engines
@@ -293,7 +306,7 @@ async def test_letter_that_cannot_be_opened_is_set_aside_and_can_be_tried_again(
     async with house.store.database.reading() as connection:
         (aside,) = await queue.set_aside(connection)
         assert await queue.waiting(connection, house.printing.screening, house.clock()) == []
-    assert (aside.id, aside.code, bool(aside.reason)) == (shredded.id, await house.code(shredded), True)
+    assert (aside.id, aside.code, aside.reason) == (shredded.id, await house.code(shredded), CANNOT_BE_OPENED)
     async with house.store.database.writing() as connection:
         await connection.execute(sa.insert(keys), [dict(row) for row in lost])
     await steps.try_again(house.store, shredded.id)

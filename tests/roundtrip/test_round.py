@@ -62,7 +62,7 @@ async def test_round_leaves_everything_done(folder: Path) -> None:
 
 
 def test_reply_shows_the_handwriting(folder: Path) -> None:
-    assert darkness((folder / "letter.pdf").read_bytes(), -2) == 0
+    assert darkness((folder / "letter.pdf").read_bytes(), 4) == 0
     assert darkness((folder / "reply.pdf").read_bytes(), 0) > 0.01
 
 

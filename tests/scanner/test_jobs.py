@@ -31,9 +31,10 @@ async def printed(house: House, *people: tuple[Sent, str]) -> list[Image.Image]:
     sheets = []
     for sent, batch in people:
         pdf = (await get(await house.office(), f"/en/print/{batch}.pdf")).body
-        assert pages_in(pdf) == 4, sent
+        slip = 2 if sent.person is RUSSIAN else 0
+        assert pages_in(pdf) == 2 + 4 + slip, sent  # the manifest, the letter and its sheet, a slip for the censor
         with pypdfium2.PdfDocument(pdf) as document:
-            sheets += [document[page].render(scale=200 / 72).to_pil().convert("L") for page in (2, 3)]
+            sheets += [document[page].render(scale=200 / 72).to_pil().convert("L") for page in (4, 5)]
     return sheets
 
 

@@ -150,9 +150,8 @@ async def test_directory_and_its_forms(hostile: House, office_client: Client) ->
     facility = (await get(office_client, "/en/directory/facility?slug=hmp-nowhere")).screen
     assert (facility.fields["name"], facility.fields["address"]) == (f"F {HOSTILE}", f"A {HOSTILE}")
     check(facility)
-    form = {
-        name: f"{name} {HOSTILE}" for name in ("slug", "name", "country", "address", "return_address", "review_days")
-    }
+    names = ("slug", "name", "country", "street", "town", "region", "postcode", "address", "return_address")
+    form = {name: f"{name} {HOSTILE}" for name in (*names, "review_days")}
     refused = await post(office_client, "/en/directory/facility", form)
     assert (refused.status, refused.screen.fields) == (422, form)
     check(refused.screen)

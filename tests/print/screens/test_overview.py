@@ -148,9 +148,9 @@ async def test_progress_looks_again_by_itself_until_all_is_rendered(house: House
         await connection.execute(sa.update(tables.batches).where(english).values(progress=1))
     answer = await get(office_client, "/en/print/progress")
     assert (answer.status, answer.headers["Refresh"]) == (200, "2")
-    assert "1 of 1 letters rendered" in answer.screen.text
-    assert "0 of 1 letters rendered" in answer.screen.text
-    assert "<title>1 of 2 letters rendered</title>" in answer.screen.html
+    assert "1 of 1 letters are ready" in answer.screen.text
+    assert "0 of 1 letters are ready" in answer.screen.text
+    assert "<title>1 of 2 letters are ready</title>" in answer.screen.html
     await house.render()
     answer = await get(office_client, "/en/print/progress")
     assert (refreshed(answer), "ready to print" in answer.screen.text) == (True, True)
@@ -172,4 +172,4 @@ async def test_overview_is_never_reloaded_under_the_hands(house: House, office_c
     await house.batch()
     answer = await get(office_client, "/en/print")
     assert (answer.status, refreshed(answer)) == (200, False)
-    assert "0 of 1 letters rendered" in answer.screen.text
+    assert "0 of 1 letters are ready" in answer.screen.text
