@@ -173,13 +173,19 @@ async def settle_job(store: Store, job_id: str, state: PrintJobState) -> None:
 
 
 async def send_next(printing: Printing, owner: str) -> bool:
-    """Send the oldest batch that waits for it. False where there is none. Several may run at a time."""
+    """Send the oldest batch that waits for it. False where there is none.
+
+    Several may run at a time, one for each printer: one that takes no more pages keeps no other waiting.
+    """
 
     async def send(job_id: str) -> None:
         await _send(printing, owner, job_id)
 
-    waiting = print_jobs.c.state == PrintJobState.SENDING
-    return await work_on_next(printing.store.database, print_jobs, waiting, owner=owner, do=send)
+    other = print_jobs.alias()
+    taking = (other.c.state == PrintJobState.SENDING, other.c.printer_job.is_not(None), other.c.set_aside_at.is_(None))
+    free = print_jobs.c.printer.not_in(sa.select(other.c.printer).where(*taking))
+    waiting = (print_jobs.c.state == PrintJobState.SENDING, sa.or_(print_jobs.c.printer_job.is_not(None), free))
+    return await work_on_next(printing.store.database, print_jobs, *waiting, owner=owner, do=send)
 
 
 async def look_at_jobs(store: Store, settings: Settings, owner: str) -> bool:

@@ -20,6 +20,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Final, TypeVar
@@ -174,8 +175,9 @@ class RenderingPool:
         """Write one PDF of all mailings to a file: the manifest, and mailing after mailing what goes into its envelope.
 
         The same mailings and the same manifest give the same bytes, whatever the number of processes. A letter that
-        cannot be drawn is set aside and the others are rendered; a mailing without letters has no pages. `progress` is
-        awaited with the number of letters done so far. The file holds opened content: see `relay.opened`.
+        cannot be drawn is set aside and the others are rendered, also one that ends its process, with its whole
+        mailing; a mailing without letters has no pages. `progress` is awaited with the number of letters done so far.
+        The file holds opened content: see `relay.opened`.
 
         Raises NoGlyphError where the manifest cannot be printed, MissingFontError, and RenderingDiedError.
         """
@@ -199,18 +201,38 @@ class RenderingPool:
 
     async def _parts(self, mailings: AsyncIterable[Mailing]) -> AsyncGenerator[RenderedPart, None]:
         """The parts in their order; no more are begun than keep all processes busy."""
-        begun: deque[asyncio.Task[RenderedPart]] = deque()
+        begun: deque[tuple[dict[int, Mailing], asyncio.Task[RenderedPart]]] = deque()
         try:
             async for part in parts_of(mailings):
-                begun.append(asyncio.create_task(self._run(render_part, part)))
+                begun.append((part, asyncio.create_task(self._run(render_part, part))))
                 if len(begun) > self._processes:
-                    yield await begun.popleft()
+                    async for done in self._finished(*begun.popleft()):
+                        yield done
             while begun:
-                yield await begun.popleft()
+                async for done in self._finished(*begun.popleft()):
+                    yield done
         finally:
-            for task in begun:
+            for _, task in begun:
                 task.cancel()
-            await asyncio.gather(*begun, return_exceptions=True)
+            await asyncio.gather(*(task for _, task in begun), return_exceptions=True)
+
+    async def _finished(
+        self, part: dict[int, Mailing], task: asyncio.Task[RenderedPart]
+    ) -> AsyncGenerator[RenderedPart, None]:
+        """The part. Where its process was ended, perhaps by one of its letters, each mailing is tried for itself."""
+        try:
+            yield await task
+        except RenderingDiedError:
+            alone = RenderingPool(1)
+            try:
+                for place, mailing in part.items():
+                    try:
+                        yield await alone.run(partial(render_part, {place: mailing}))
+                    except RenderingDiedError as error:
+                        aside = (SetAside(place, number, str(error)) for number in range(len(mailing.letters)))
+                        yield RenderedPart(b"", (), tuple(aside), len(mailing.letters))
+            finally:
+                await alone.close()
 
     async def close(self) -> None:
         """Wait for what is being rendered, drop what has not begun, and end the processes."""

@@ -51,7 +51,7 @@ def office_jobs(store: Store, settings: Settings, office: PrivateKey, printing: 
     return [
         lambda owner: Sender(store, settings, owner, office, desk=False).send_next(),
         lambda owner: render_next(printing, owner),
-        lambda owner: send_next(printing, owner),
+        *[lambda owner: send_next(printing, owner)] * max(1, len(settings.print.printers)),
         lambda owner: look_at_jobs(store, settings, owner),
         lambda owner: split_next(store, settings, owner, office),
         lambda owner: assemble_next(store, owner, office),

@@ -143,6 +143,7 @@ def batch_pdf(given: str, output: Path) -> None:
 
     pdf = with_relay(work)
     output.touch(mode=0o600)
+    output.chmod(0o600)  # one that was there already
     output.write_bytes(pdf)
 
 

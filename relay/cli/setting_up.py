@@ -96,9 +96,7 @@ async def _doctor_printing(relay_: Relay) -> None:
     async with relay_.store.database.reading() as connection:
         homeless = [one.slug for one in await directory.all_facilities(connection) if not one.return_address]
     if homeless and not site.return_address:
-        say(
-            f"reply sheets: none to {', '.join(homeless)} says where to send it: [site] return_address is empty"
-        )
+        say(f"reply sheets: none to {', '.join(homeless)} says where to send it: [site] return_address is empty")
     for printer, status in zip(of.printers, await asyncio.gather(*map(printers.status, of.printers)), strict=True):
         wrong = [*([status.unfit] if status.unfit else []), *status.problems]
         say(f"printer {printer.name}: {' '.join(wrong) or 'good'}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -26,7 +25,7 @@ PRINTS: Final = "cat >/dev/null <$1"
 OUT_OF_PAPER: Final = """
 echo 'STATE: +media-empty-error' >&2
 echo 'ATTR: job-impressions=4 job-impressions-completed=1' >&2
-until [ -e {spool}/paper ]; do sleep 0.05; done
+until [ -e {spool}/paper ] || ! kill -0 $PPID 2>/dev/null; do sleep 0.05; done
 echo 'STATE: -media-empty-error' >&2
 echo 'ATTR: job-impressions-completed=4' >&2
 """
@@ -129,7 +128,6 @@ class SoftwarePrinter:
                     "Office",
                 ],
                 env=os.environ | {"DBUS_SYSTEM_BUS_ADDRESS": self.bus, "HOME": str(self.spool)},
-                start_new_session=True,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

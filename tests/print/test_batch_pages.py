@@ -17,7 +17,7 @@ from relay.domain.letter_pages import Correspondent, CorrespondentsSheet, Letter
 from relay.domain.printing import EnvelopeFormat, PrintRules, Window
 from relay.domain.reply_code import grouped, new_reply_code
 from tests.print.letters import CODE, letter, pages_in, picture_of, text_in
-from tests.print.mailings import Batch, alone, given
+from tests.print.mailings import Batch, Deadly, alone, given
 
 NO_FONT = "A secret \U00012000"
 NO_GLYPH = "No font can print the character CUNEIFORM SIGN A."
@@ -177,3 +177,17 @@ async def test_failure_between_the_letters_ends_the_rendering(rendering_pool: Re
         )
     batch = Batch(numbered(1), tmp_path / "batch.pdf")
     assert (await batch.rendered(rendering_pool)).mailings == (RenderedMailing(0, 2),)
+
+
+async def test_letter_that_ends_its_process_is_set_aside_and_the_others_are_rendered(tmp_path: Path) -> None:
+    mailings = numbered(4)
+    mailings[2] = Mailing((letter("Deadly", return_address=Deadly(("Somewhere",))),))
+    batch, pool = Batch(mailings, tmp_path / "batch.pdf"), RenderingPool(2)
+    rendering = await batch.rendered(pool)
+    await pool.close()
+    assert [done.mailing for done in rendering.mailings] == [0, 1, 3]
+    (aside,) = rendering.set_aside
+    assert (aside.mailing, aside.letter, "ended" in aside.reason) == (2, 0, True)
+    assert batch.progress == [1, 2, 3, 4]
+    words = " ".join(text_in(batch.pdf, page) for page in range(pages_in(batch.pdf)))
+    assert [f"Letter no. {number}" in words for number in range(4)] == [True, True, False, True]

@@ -492,3 +492,26 @@ async def test_job_names_nobody(house: House, software: SoftwarePrinter) -> None
     job = await desk.job()
     assert job.name == f"{desk.batch[:8]}-{job.id[:8]}"
     assert [path.name for path in software.spool.glob("*.pdf")] == [f"1-{job.name}.pdf"]
+
+
+@both_engines
+async def test_printer_that_takes_no_more_pages_keeps_no_other_waiting(house: House, software: SoftwarePrinter) -> None:
+    software.start()
+    desk = await beside(house, Printer(name="Stuck", uri="ipp://127.0.0.1:9/ipp/print"))
+    stuck = await desk.press()
+    async with house.store.database.writing() as connection:
+        taking = {"printer_job": 7, "lease_owner": OTHER_WORKER, "lease_until": house.clock() + leases.LEASE}
+        await connection.execute(sa.update(tables.print_jobs).values(**taking))
+    batches = []
+    for _ in range(2):
+        await house.approved()
+        batches.append(await house.rendered())
+    settings = desk.settings.model_copy(update={"print": PrintSettings(printers=(desk.printer, software.printer))})
+    behind = await print_jobs.send_batch(house.store, settings, batches[0], desk.printer.name)
+    free = await print_jobs.send_batch(house.store, settings, batches[1], software.printer.name)
+    printing = dataclasses.replace(house.printing, settings=settings)
+    assert [await print_jobs.send_next(printing, WORKER_NAME) for _ in range(2)] == [True, False]
+    async with house.store.database.reading() as connection:
+        rows = await connection.execute(sa.select(tables.print_jobs.c.id, tables.print_jobs.c.state))
+        states = {row.id: row.state for row in rows}
+    assert (states[stuck], states[behind], states[free]) == ("sending", "sending", "printing")
