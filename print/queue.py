@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from print.mailings import SHEETS_UNKNOWN
+from print.mailings import PRINTED_ONCE, SHEETS_UNKNOWN
 from relay.domain.lives import BatchState, LetterState, Record
 from relay.domain.ports import Screening
 from relay.domain.reply_code import ReplyCode
@@ -101,6 +101,11 @@ class Envelope:
     tracking: str | None
     states: tuple[LetterState, ...]
     """Of its letters as they are now."""
+
+    @property
+    def can_be_printed_again(self) -> bool:
+        """Whether a letter in it went out and did not come back."""
+        return any(state in PRINTED_ONCE for state in self.states)
 
 
 async def waiting(connection: AsyncConnection, screening: Screening, now: datetime.datetime) -> list[Waiting]:

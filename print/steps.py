@@ -93,7 +93,27 @@ async def _make_batch(store: Store, by: Actor, facility_id: str | None) -> str |
             return None
         batch_id = await _begin(connection, store, by, facility_id, copy=False)
         await connection.execute(sa.update(letters).where(letters.c.id.in_(chosen)).values(batch_id=batch_id))
+        await _new_codes_for_cards_printed_before(connection, chosen)
     return batch_id
+
+
+async def _new_codes_for_cards_printed_before(connection: AsyncConnection, chosen: Sequence[str]) -> None:
+    """Give greetings that came back codes of their own: what was printed under a code stays all that it stands for.
+
+    An answer to the old paper, should it come, then goes to whoever is still meant by it, or to a person.
+    """
+    of = reply_order_letters.c
+    printed = sa.exists().where(enclosures.c.letter_id == letters.c.id)
+    rows = await connection.execute(
+        sa.select(letters.c.id, reply_orders.c.sheets)
+        .join(reply_order_letters, of.letter_id == letters.c.id)
+        .join(reply_orders, reply_orders.c.code == of.code)
+        .where(letters.c.id.in_(chosen), letters.c.card, printed)
+    )
+    for row in rows.all():
+        code = new_reply_code()
+        await connection.execute(sa.insert(reply_orders).values(code=code, sheets=row.sheets))
+        await connection.execute(sa.update(reply_order_letters).where(of.letter_id == row.id).values(code=code))
 
 
 async def _begin(connection: AsyncConnection, store: Store, by: Actor, facility_id: str, *, copy: bool) -> str:
@@ -237,17 +257,12 @@ async def _enclose(
 
 
 async def _under_one_code(connection: AsyncConnection, piece: Sequence[str]) -> None:
-    """Let the code of the first letter stand for exactly these: an answer to a card is for all who wrote on it."""
+    """Let the code of the first letter stand for all these: an answer to a card is for all who wrote on it."""
     of = reply_order_letters.c
     code: str = (await connection.execute(sa.select(of.code).where(of.letter_id == piece[0]))).scalar_one()
     sheets = sa.select(sa.func.max(reply_orders.c.sheets)).join(reply_order_letters, of.code == reply_orders.c.code)
     needed = (await connection.execute(sheets.where(of.letter_id.in_(piece)))).scalar_one()
     await connection.execute(sa.update(reply_orders).where(reply_orders.c.code == code).values(sheets=needed))
-    others = sa.select(of.letter_id).where(of.code == code, of.letter_id.not_in(piece))
-    for letter_id in (await connection.scalars(others)).all():  # was on a card with these before, and came back
-        own = new_reply_code()
-        await connection.execute(sa.insert(reply_orders).values(code=own, sheets=needed))
-        await connection.execute(sa.update(reply_order_letters).where(of.letter_id == letter_id).values(code=own))
     if len(piece) > 1:
         joined = sa.update(reply_order_letters).where(of.letter_id.in_(piece[1:]), of.code != code)
         await connection.execute(joined.values(code=code))

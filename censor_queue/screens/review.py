@@ -27,7 +27,7 @@ from relay.domain.review import Decision, said
 from relay.store.leases import LeaseLostError
 from relay.web.keys import LANGUAGE, VOLUNTEER
 from relay.web.site import fields_of, path_to, render, words
-from relay.web.unprintable import sentence_about_name, sentences
+from relay.web.unprintable import sentence_about_line, sentences
 
 ROUTES: Final = web.RouteTableDef()
 FOR_PARTS_OF_TEXT: Final = tuple(reason for reason in FOR_PARTS if reason is not ReviewReason.PHOTO)
@@ -314,7 +314,7 @@ def _unprintable(request: web.Request, letter: LetterToReview) -> list[str]:
     pages, language = request.config_dict[REVIEW].pages, request[LANGUAGE]
     found = sentences(pages.unprintable(printed_text(letter.body, letter.treatment)), language)
     if of_name := pages.unprintable(letter.printed_name):
-        found.append(sentence_about_name(of_name, language))
+        found.append(sentence_about_line(of_name, language))
     return found
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from print.fonts import unprintable
 from relay.app import Relay
 from relay.cli.exits import Exit
 from relay.cli.installed import with_relay
@@ -28,7 +29,7 @@ def directory_group() -> None:
 def directory_import(file: Any, *, dry_run: bool, as_json: bool) -> None:
     """Add and correct prisoners and facilities from FILE. Bad rows are named and left out, the others taken."""
     try:
-        read = read_csv(file.read())
+        read = read_csv(file.read(), unprintable)
     except UnicodeDecodeError as error:
         raise DirectoryFileError(f"the file is not UTF-8 text: {error}") from error
 

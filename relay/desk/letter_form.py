@@ -35,7 +35,7 @@ from relay.locale import catalogue
 from relay.store.directory import Known
 from relay.web.keys import LANGUAGE, LETTER_PAGES, PHOTOS, SCREENING, SETTINGS
 from relay.web.site import FORM_BYTES, fields_of, words
-from relay.web.unprintable import sentence_about_name, sentences
+from relay.web.unprintable import sentence_about_line, sentences
 
 FORM_WITH_PHOTOS_BYTES: Final = 100_000_000
 """Largest form: up to here, who chose too many or too large photos is told so at the form, where the text still is."""
@@ -345,7 +345,7 @@ def _of_name(request: web.Request, form: LetterForm) -> list[Complaint]:
     if len(form.name) > PRINTED_NAME_MAX:
         return [Complaint("printed_name", _("At most {limit} characters fit here.").format(limit=PRINTED_NAME_MAX))]
     if unprintable := request.config_dict[LETTER_PAGES].unprintable(form.name):
-        return [Complaint("printed_name", sentence_about_name(unprintable, request[LANGUAGE]))]
+        return [Complaint("printed_name", sentence_about_line(unprintable, request[LANGUAGE]))]
     return []
 
 

@@ -10,7 +10,7 @@ import csv
 import io
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Final
@@ -18,6 +18,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from relay.domain.languages import Language
+from relay.domain.letter_pages import Unprintable
 from relay.domain.printing import Layout
 
 SLUG: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -146,10 +147,23 @@ class DirectoryFileError(ValueError):
     """The file as a whole cannot be read."""
 
 
-def read_csv(text: str) -> DirectoryFile:
+PRINTED: Final = ("name", "name_on_envelope", "address", "street", "town", "region", "postcode", "return_address")
+"""What of an entry gets onto paper."""
+
+
+def not_printable(
+    entry: Prisoner | Facility, unprintable: Callable[[str], Sequence[Unprintable]]
+) -> dict[str, Sequence[Unprintable]]:
+    """What of an entry cannot be printed, by its field; `unprintable` is the printer's."""
+    found = {name: unprintable(value) for name, value in entry if name in PRINTED}
+    return {name: characters for name, characters in found.items() if characters}
+
+
+def read_csv(text: str, unprintable: Callable[[str], Sequence[Unprintable]] = lambda _: ()) -> DirectoryFile:
     """Read a directory. Good rows are taken whatever the others say; each bad row comes with its reasons.
 
-    Raises DirectoryFileError where the head lacks columns, has unknown ones, or one twice.
+    A row with what the printer calls `unprintable` is bad too. Raises DirectoryFileError where the head lacks columns,
+    has unknown ones, or one twice.
     """
     rows = csv.reader(io.StringIO(text.removeprefix("\ufeff")), strict=True)
     result = DirectoryFile()
@@ -171,6 +185,10 @@ def read_csv(text: str) -> DirectoryFile:
                 continue
             entry, reasons = _entry(dict(zip(head, cells, strict=True)))
             if entry is not None:
+                for prefix, part in (("prisoner", entry.prisoner), ("facility", entry.facility)):
+                    for name, found in not_printable(part, unprintable).items():
+                        characters = ", ".join(dict.fromkeys(one.name for one in found))
+                        reasons.append(f"{prefix}_{name}: these characters cannot be printed: {characters}")
                 if facilities.setdefault(entry.facility.slug, entry.facility) != entry.facility:
                     reasons.append(f"facility {entry.facility.slug}: an earlier row says something else about it")
                 if entry.prisoner.slug in prisoners:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.addresses import facility_lines
-from relay.domain.directory import Entry, Facility, Prisoner, PrisonerState
+from relay.domain.directory import Entry, Facility, Prisoner, PrisonerState, not_printable
 from relay.domain.languages import LANGUAGE_NAMES
 from relay.domain.lives import (
     REVIEWED,
@@ -31,9 +31,10 @@ from relay.mail.outbox import given_up, try_again
 from relay.store import directory, volunteers
 from relay.store.letters import settled
 from relay.store.tables import Moment, batches, letters, outbox, pages, replies, scans
-from relay.web.keys import SETTINGS, STORE, VOLUNTEER
+from relay.web.keys import LANGUAGE, LETTER_PAGES, SETTINGS, STORE, VOLUNTEER
 from relay.web.sessions import COOKIE, set_cookie
 from relay.web.site import fields_of, path_to, render, words
+from relay.web.unprintable import sentence_about_line
 
 ROUTES: Final = web.RouteTableDef()
 _HASHING: Final = asyncio.Semaphore(2)
@@ -226,6 +227,8 @@ async def save_prisoner(request: web.Request) -> web.Response:
         facilities = {facility.slug: facility for facility in await directory.all_facilities(connection)}
         if prisoner is not None and not edited and await directory.by_slug(connection, prisoner.slug):
             wrong["slug"] = _("This short name is taken. Add a year or a number.")
+    if prisoner is not None:
+        wrong |= _not_printable(request, prisoner)
     if facility_slug not in facilities:
         wrong["facility"] = _("Please choose a facility.")
     if wrong or prisoner is None:
@@ -265,6 +268,8 @@ async def save_facility(request: web.Request) -> web.Response:
         facility = Facility.model_validate(values | named)
     except ValidationError as error:
         wrong = _wrong(request, error)
+    if facility is not None:
+        wrong |= _not_printable(request, facility)
     if facility is not None and not edited:
         async with database.reading() as connection:
             if facility.slug in {known.slug for known in await directory.all_facilities(connection)}:
@@ -274,6 +279,11 @@ async def save_facility(request: web.Request) -> web.Response:
     async with database.writing() as connection:
         await directory.save_facility(connection, facility)
     raise web.HTTPSeeOther(path_to(request, "directory"))
+
+
+def _not_printable(request: web.Request, entry: Prisoner | Facility) -> dict[str, str]:
+    found = not_printable(entry, request.config_dict[LETTER_PAGES].unprintable)
+    return {name: sentence_about_line(characters, request[LANGUAGE]) for name, characters in found.items()}
 
 
 def _wrong(request: web.Request, error: ValidationError) -> dict[str, str]:

@@ -49,11 +49,11 @@ def sentences(found: Sequence[Unprintable], language: str) -> list[str]:
     return said
 
 
-def sentence_about_name(found: Sequence[Unprintable], language: str) -> str:
-    """A sentence about a name with characters that cannot be printed."""
+def sentence_about_line(found: Sequence[Unprintable], language: str) -> str:
+    """A sentence about a name or an address with characters that cannot be printed."""
     _ = catalogue(language).gettext
     named = dict.fromkeys(f"“{_shown(each.character)}” ({each.name})" for each in found)
-    sentence = _("This name has characters that cannot be printed: {characters}.")
+    sentence = _("This has characters that cannot be printed: {characters}.")
     return sentence.format(characters=", ".join(list(named)[:SHOWN]))
 
 

@@ -178,7 +178,11 @@ def test_any_text_is_screened(text: str) -> None:
         (Draft(LETTER, 19), COMMON, [("pages", "warn"), ("too_heavy", "warn")]),
         (Draft(LETTER, 19), RUSSIA, [("pages", "warn"), ("too_heavy", "block")]),
         (Draft(LETTER, 2), BRITAIN, [("weight", "info")]),
-        (Draft(LETTER, 1, photos=(Photo(width=900, height=600, size=1),)), RUSSIA, [("photo_kinds", "info"), ("weight", "info")]),
+        (
+            Draft(LETTER, 1, photos=(Photo(width=900, height=600, size=1),)),
+            RUSSIA,
+            [("photo_kinds", "info"), ("weight", "info")],
+        ),
         (
             Draft(LETTER, 1, photos=(Photo(width=900, height=300, size=1),) * 5),
             BRITAIN,

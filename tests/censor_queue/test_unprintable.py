@@ -11,7 +11,7 @@ from tests.workplaces import House, get, post
 
 CANNOT = "This letter cannot be approved as it is: it has characters that cannot be printed."
 SIGN = "The character “\U00012000” (CUNEIFORM SIGN A) in line 2, place 5, cannot be printed."
-NAME = "This name has characters that cannot be printed: “\U00012000” (CUNEIFORM SIGN A)."
+NAME = "This has characters that cannot be printed: “\U00012000” (CUNEIFORM SIGN A)."
 
 
 async def test_reviewer_is_told_instead_of_seeing_pages(house: House) -> None:

@@ -70,11 +70,11 @@ async def previewed(desk: Client, **changes: str) -> Screen:
         ({"printed_name": "N" * 61}, ["At most 60 characters fit here."]),
         (
             {"printed_name": "Mary \U00012000\ue000 \U00012000"},
-            ["This name has characters that cannot be printed: “\U00012000” (CUNEIFORM SIGN A), “\ufffd” (U+E000)."],
+            ["This has characters that cannot be printed: “\U00012000” (CUNEIFORM SIGN A), “\ufffd” (U+E000)."],
         ),
         (
             {"printed_name": "\u0bcdMary"},
-            ["This name has characters that cannot be printed: “\u25cc\u0bcd” (TAMIL SIGN VIRAMA)."],
+            ["This has characters that cannot be printed: “\u25cc\u0bcd” (TAMIL SIGN VIRAMA)."],
         ),
         ({"address": "mary"}, [BAD_ADDRESS]),
         ({"address": "mary@"}, [BAD_ADDRESS]),

@@ -22,6 +22,7 @@ from relay.domain.directory import (
     write_csv,
 )
 from relay.domain.languages import LANGUAGES
+from relay.domain.letter_pages import Unprintable
 
 ROW = {
     "prisoner_slug": "ivan-petrov",
@@ -228,3 +229,14 @@ def test_address_in_parts_or_in_lines_but_not_missing() -> None:
     assert (entry.facility.address, entry.facility.town) == ("", "Энск")
     (bad,) = read_csv(text_of(ROW | {"facility_address": ""})).bad
     assert bad.reasons == ("facility_address: Value error, a facility has an address, or at least a town",)
+
+
+def test_row_that_cannot_be_printed_is_bad() -> None:
+    def unprintable(text: str) -> list[Unprintable]:
+        return [Unprintable("Л", "A LETTER", 1, 1)] if "Лесная" in text else []
+
+    read = read_csv(text_of(ROW), unprintable)
+    assert (read.entries, read.bad) == (
+        [],
+        [BadRow(2, ("facility_address: these characters cannot be printed: A LETTER",))],
+    )

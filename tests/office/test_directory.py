@@ -182,6 +182,14 @@ async def test_address_in_parts_is_shown_in_the_order_of_the_country(house: Hous
     assert "Sagovägen 2, SE-000 00 Påhittad" in (await get(office_client, "/en/directory")).screen.text
 
 
+@pytest.mark.parametrize("kind", ["prisoner", "facility"])
+async def test_name_that_cannot_be_printed_is_not_stored(house: House, office_client: Client, kind: str) -> None:
+    form = (PRISONER if kind == "prisoner" else FACILITY) | {"name": "\U00012000 Example"}
+    answer = await post(office_client, f"/en/directory/{kind}", form)
+    said = "This has characters that cannot be printed: “\U00012000” (CUNEIFORM SIGN A)."
+    assert (answer.status, answer.screen.wrong) == (422, [NOTHING_STORED, said])
+
+
 async def test_layout_of_a_prisoner_is_stored(house: House, office_client: Client) -> None:
     form = PRISONER | {"layout": "large", "name_on_envelope": "Новому Примеру"}
     assert (await post(office_client, "/en/directory/prisoner", form)).status == 303

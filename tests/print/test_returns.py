@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+import sqlalchemy as sa
 
 from print import steps
 from print.returns import UnknownCodeError, come_back, find, typed_code
@@ -122,3 +123,26 @@ def test_code_with_a_wrong_symbol_is_not_repaired() -> None:
     wrong = ReplyCode(("3" if code[0] != "3" else "4") + code[1:])
     with pytest.raises(UnknownCodeError):
         typed_code(wrong)
+
+
+@both_engines
+async def test_greeting_that_came_back_gets_a_new_code(house: House) -> None:
+    cards = [await house.approved(card=True, text=f"Greeting {number}") for number in range(2)]
+    await house.on_paper(await house.batch())
+    (batch,) = await house.rows(tables.batches)
+    for state in (BatchState.PRINTED, BatchState.POSTED):
+        await steps.mark(house.store, batch.id, state, house.volunteers["anna"])
+    old = await house.code(cards[0])
+    assert await house.code(cards[1]) == old
+    await come_back(house.store, old, ReturnReason.MOVED, house.volunteers["anna"])
+    await save(
+        house,
+        dataclasses.replace(ENGLISH, prisoner=ENGLISH.prisoner.model_copy(update={"state": PrisonerState.ACTIVE})),
+    )
+    async with house.store.database.writing() as connection:
+        change = sa.update(tables.letters).where(tables.letters.c.id.in_([one.id for one in cards]))
+        await connection.execute(change.values(state="approved"))
+    await house.batch()
+    codes = {await house.code(one) for one in cards}
+    assert (len(codes), old in codes) == (2, False)
+    assert await house.rows(tables.reply_order_letters, code=old) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from relay.domain.letter_pages import Unprintable
-from relay.web.unprintable import SHOWN, sentence_about_name, sentences
+from relay.web.unprintable import SHOWN, sentence_about_line, sentences
 
 BELL = Unprintable("\x07", "U+0007", 1, 2)
 SIGN = Unprintable("\U00012000", "CUNEIFORM SIGN A", 3, 4)
@@ -31,6 +31,6 @@ def test_many_characters_are_not_all_named(more: int, said: list[str]) -> None:
 
 
 def test_name_has_no_places() -> None:
-    assert sentence_about_name([SIGN, BELL, SIGN], "en") == (
-        "This name has characters that cannot be printed: “\U00012000” (CUNEIFORM SIGN A), “\ufffd” (U+0007)."
+    assert sentence_about_line([SIGN, BELL, SIGN], "en") == (
+        "This has characters that cannot be printed: “\U00012000” (CUNEIFORM SIGN A), “\ufffd” (U+0007)."
     )

@@ -7,9 +7,10 @@ import asyncio
 import pytest
 import sqlalchemy as sa
 
-from print import steps
+from print import returns, steps
 from relay.desk.steps import withdraw
 from relay.domain.lives import BatchState
+from relay.domain.reasons import ReturnReason
 from relay.store import tables
 from tests.print.letters import pages_in
 from tests.workplaces import ENGLISH, RUSSIAN, Client, House, both_engines, get, post
@@ -195,6 +196,18 @@ async def test_what_was_not_printed_is_not_printed_again(
     batch = await house.rendered()
     assert (await post(office_client, f"/en/print/{batch}/copies", form)).status == 404
     assert await house.rows(tables.reprints) == []
+
+
+async def test_envelope_that_came_back_is_not_offered_to_be_printed_again(house: House, office_client: Client) -> None:
+    sent = [await house.approved(), await house.approved()]
+    batch = await printed(house)
+    offered = []
+    for one in sent:
+        html = (await get(office_client, f"/en/print/{batch}")).screen.html
+        offered.append((html.count(">Print again<"), html.count("Print all as copies")))
+        await returns.come_back(house.store, await house.code(one), ReturnReason.REFUSED, house.volunteers["anna"])
+    html = (await get(office_client, f"/en/print/{batch}")).screen.html
+    assert [*offered, (html.count(">Print again<"), html.count("Print all as copies"))] == [(2, 1), (1, 1), (0, 0)]
 
 
 async def test_envelope_of_another_batch_is_not_printed_again(house: House, office_client: Client) -> None:

@@ -117,7 +117,7 @@ async def test_place_of_what_cannot_be_printed_is_named(house: House, office_cli
     await house.approved(text="One\ntwo \U00012000\nthree")
     await house.rendered()
     screen = (await get(office_client, "/en/print")).screen
-    assert "No font can print the character CUNEIFORM SIGN A. line 2, character 5: CUNEIFORM SIGN A" in screen.text
+    assert "Characters in it cannot be printed: line 2, character 5: CUNEIFORM SIGN A" in screen.text
 
 
 async def test_letter_that_was_set_aside_waits_again(house: House, office_client: Client) -> None:
