@@ -46,6 +46,8 @@ SAMPLE: Final = 100
 """Characters of each piece by which a long text is judged."""
 SAMPLES: Final = (0, 0.25, 0.5, 0.75, 1)
 """Where the pieces lie."""
+WEIGHED: Final = ("weight", "weight_class")
+"""Kinds of rules that look at what the printed letter weighs."""
 SURE: Final = 0.6
 """From this probability on no sentence of our samples was taken for another language."""
 
@@ -106,8 +108,11 @@ class Screener:
         return {rule.id: rule.title.in_language(known) for rule in self.profiles.of(facility).rules}
 
     def wrong_examples(self, profile: Profile, rule: Rule) -> list[str]:
-        """What a rule of a profile should find in its examples and does not, or finds and should not."""
-        if not rule.weighs:
+        """What a rule of a profile should find in its examples and does not, or finds and should not.
+
+        Examples of what a letter weighs are tried in the profile that states them: others put it on other paper.
+        """
+        if not rule.weighs or (rule.kind in WEIGHED and self._inherits_examples(profile, rule)):
             return []
         faults: list[str] = []
         for wanted, examples in ((True, rule.match), (False, rule.let_pass)):
@@ -116,6 +121,10 @@ class Screener:
                 if bool(found) != wanted:
                     faults.append(f"{'not found' if wanted else 'found'}: {example.text or example}")
         return faults
+
+    def _inherits_examples(self, profile: Profile, rule: Rule) -> bool:
+        above = self.profiles.named(profile.extends).rules if profile.extends else ()
+        return any((each.id, each.match, each.let_pass) == (rule.id, rule.match, rule.let_pass) for each in above)
 
     def language_of(self, text: str) -> str | None:
         """The language of a text as ISO 639-1 code; None where it is too short or not certain."""

@@ -71,6 +71,20 @@ def test_wrong_examples_are_noticed(tmp_path: Path) -> None:
     assert screener.wrong_examples(profile, profile.rule("mine")) == ["not found: cc", "found: baa"]
 
 
+def test_examples_of_weights_are_tried_in_the_profile_that_states_them(tmp_path: Path) -> None:
+    folder = tmp_path / "profiles"
+    folder.mkdir()
+    text = 'extends = "common"\ntitle = "Mine"\nfacilities = ["mine"]\n[print]\nduplex = true\n'
+    (folder / "mine.toml").write_text(text, "utf-8")
+    (folder / "own.toml").write_text(
+        text.replace("mine", "own") + '[[rule]]\nid = "too_heavy"\nmatch = [{ pages = 19 }]\npass = [{}]\n', "utf-8"
+    )
+    screener = Screener(load_profiles(folder))
+    mine, own = screener.profiles.named("mine"), screener.profiles.named("own")
+    assert [fault for rule in mine.rules for fault in screener.wrong_examples(mine, rule)] == []
+    assert len(screener.wrong_examples(own, own.rule("too_heavy"))) == 1
+
+
 @pytest.mark.parametrize(("language", "count"), [("ru", 25), ("en", 25), ("de", 12), ("sv", 12), ("uk", 12)])
 def test_what_people_write_is_not_flagged(language: str, count: int) -> None:
     """Sympathy, worry, daily life, dates and prices: no warning by any profile, but that of a language not taken."""
