@@ -58,13 +58,11 @@ def placing(codes: PageCodes, ordered: Sequence[Ordered], *, seen: bool) -> Plac
         return Placing(PageState.UNMATCHED, doubt=doubt)
     if not ordered or code.code == SPECIMEN:
         return Placing(PageState.UNMATCHED, doubt=PageDoubt.UNKNOWN_CODE)
-    if len(ordered) > 1:
-        return Placing(PageState.HELD, doubt=PageDoubt.UNCERTAIN)
-    order = ordered[0]
-    if code.sheet is not None and code.sheet > order.sheets:
+    if code.sheet is not None and code.sheet > ordered[0].sheets:
         return Placing(PageState.HELD, doubt=PageDoubt.CONTRADICTION)
-    if not answerable(order.letter_state, rendered=order.rendered):
+    if not all(answerable(order.letter_state, rendered=order.rendered) for order in ordered):
         return Placing(PageState.HELD, doubt=PageDoubt.LETTER_NOT_SENT)
     if seen:
         return Placing(PageState.HELD, doubt=PageDoubt.DUPLICATE)
-    return Placing(PageState.PLACED, letter_id=order.letter_id)
+    # The answer to a card goes to all who wrote on it, whichever of them it is given to.
+    return Placing(PageState.PLACED, letter_id=ordered[0].letter_id)

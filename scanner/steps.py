@@ -19,7 +19,7 @@ from relay.domain.reply_parts import REPLY_PDF, reply_picture_part
 from relay.sealing import ContentKey, Context, PrivateKey, PublicKey
 from relay.store import leases
 from relay.store.database import alone, new_id
-from relay.store.letters import is_rendered, ordered_by
+from relay.store.letters import is_rendered, on_card_with, ordered_by
 from relay.store.sealed import Store, load_key, name_blob, save_key
 from relay.store.tables import conversations, inboxes, letters, pages, replies, scans
 from relay.store.transitions import NotThereError, begin, move
@@ -203,21 +203,38 @@ async def _seen(connection: AsyncConnection, codes: PageCodes) -> bool:
 
 
 async def _open_reply(connection: AsyncConnection, letter_id: str, scan_id: str, by: Actor, store: Store) -> str:
-    """The open reply to a letter in this scan, or a new one: what was released gets no more pages."""
+    """The open reply to a letter in this scan, or a new one: what was released gets no more pages.
+
+    Where the letter stands on a card, all the others on it get a reply with the same pages.
+    """
     await alone(connection, letter_id)
+    same_pages = replies.alias()
+    gone = sa.exists().where(same_pages.c.pages_of == replies.c.id, same_pages.c.state != ReplyState.OPEN)
+    mine = (replies.c.letter_id == letter_id, replies.c.scan_id == scan_id, replies.c.pages_of.is_(None))
     reply_id: str | None = (
-        await connection.execute(
-            sa.select(replies.c.id).where(
-                replies.c.letter_id == letter_id, replies.c.scan_id == scan_id, replies.c.state == ReplyState.OPEN
-            )
-        )
+        await connection.execute(sa.select(replies.c.id).where(*mine, replies.c.state == ReplyState.OPEN, ~gone))
     ).scalar_one_or_none()
     if reply_id is not None:
         return reply_id
     now = store.database.clock()
-    return await begin(
-        connection, Record.REPLY, ReplyState.OPEN, by=by, at=now, letter_id=letter_id, scan_id=scan_id, created_at=now
-    )
+
+    async def new_reply(to: str, pages_of: str | None) -> str:
+        return await begin(
+            connection,
+            Record.REPLY,
+            ReplyState.OPEN,
+            by=by,
+            at=now,
+            letter_id=to,
+            scan_id=scan_id,
+            created_at=now,
+            pages_of=pages_of,
+        )
+
+    new = await new_reply(letter_id, None)
+    for other in await on_card_with(connection, letter_id):
+        await new_reply(other, new)
+    return new
 
 
 async def place_by_hand(store: Store, page_id: str, letter_id: str, volunteer_id: str) -> None:
@@ -274,6 +291,8 @@ class OpenReply:
     """An open reply with its pages in order and the key of the scan that they come from."""
 
     id: str
+    pages_of: str
+    """The reply that holds the pages: itself, or of a card the first one's."""
     letter_id: str
     inbox: PublicKey
     pages: tuple[ReplyPage, ...]
@@ -284,7 +303,7 @@ async def open_reply(connection: AsyncConnection, reply_id: str, office: Private
     """What is needed to assemble a reply. Raises SealBrokenError."""
     row = (
         await connection.execute(
-            sa.select(replies.c.letter_id, replies.c.scan_id, inboxes.c.public_key)
+            sa.select(replies.c.letter_id, replies.c.scan_id, replies.c.pages_of, inboxes.c.public_key)
             .join(letters, letters.c.id == replies.c.letter_id)
             .join(conversations, conversations.c.id == letters.c.conversation_id)
             .join(inboxes, inboxes.c.id == conversations.c.inbox_id)
@@ -294,11 +313,12 @@ async def open_reply(connection: AsyncConnection, reply_id: str, office: Private
     key = await load_key(connection, Context(Record.SCAN, row.scan_id), office)
     found = await connection.execute(
         sa.select(pages.c.id, pages.c.number, pages.c.reading)
-        .where(pages.c.reply_id == reply_id)
+        .where(pages.c.reply_id == (row.pages_of or reply_id))
         .order_by(sa.func.coalesce(pages.c.sheet, 0), sa.func.coalesce(pages.c.side, ""), pages.c.number)
     )
     return OpenReply(
         reply_id,
+        row.pages_of or reply_id,
         row.letter_id,
         PublicKey(row.public_key),
         tuple(
@@ -328,12 +348,12 @@ async def release(store: Store, reply: OpenReply, pdf: bytes, pictures: Sequence
     transcript = Transcript(pages=tuple(page.reading.lines for page in reply.pages))
     now = store.database.clock()
     async with store.database.writing() as connection, store.blobs.dropped_on_failure(blobs.values()):
-        state = (
-            await connection.execute(
-                sa.select(letters.c.state).where(letters.c.id == reply.letter_id).with_for_update()
-            )
-        ).scalar_one()
-        in_it = await connection.execute(sa.select(pages.c.id).where(pages.c.reply_id == reply.id))
+        # Also the letter to which pages are given that this reply has too.
+        holder = sa.select(replies.c.letter_id).where(replies.c.id == reply.pages_of).scalar_subquery()
+        held = sa.select(letters.c.id, letters.c.state).where(letters.c.id.in_([reply.letter_id, holder]))
+        states = {row.id: row.state for row in await connection.execute(held.order_by(letters.c.id).with_for_update())}
+        state = states[reply.letter_id]
+        in_it = await connection.execute(sa.select(pages.c.id).where(pages.c.reply_id == reply.pages_of))
         if {row.id for row in in_it} != {page.id for page in reply.pages}:
             raise PagesChangedError
         await save_key(connection, key, [store.office, reply.inbox])

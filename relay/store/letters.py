@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -73,8 +74,17 @@ async def ordered_by(connection: AsyncConnection, code: ReplyCode) -> list[Order
         .join(reply_order_letters, reply_order_letters.c.letter_id == letters.c.id)
         .join(reply_orders, reply_orders.c.code == reply_order_letters.c.code)
         .where(reply_orders.c.code == code)
+        .order_by(letters.c.id)
     )
     return [Ordered(row.id, LetterState(row.state), row.sheets, row.rendered) for row in rows]
+
+
+async def on_card_with(connection: AsyncConnection, letter_id: str) -> Sequence[str]:
+    """The other letters that were printed under the code of a letter, because they are greetings on one card."""
+    of = reply_order_letters.c
+    code = sa.select(of.code).where(of.letter_id == letter_id).scalar_subquery()
+    others = sa.select(of.letter_id).where(of.code == code, of.letter_id != letter_id).order_by(of.letter_id)
+    return (await connection.scalars(others)).all()
 
 
 async def languages_of(connection: AsyncConnection, code: ReplyCode) -> tuple[str, ...]:

@@ -310,6 +310,7 @@ replies = Table(
     Column("state_since", Moment, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("transcript", LargeBinary),  # sealed to office and inbox
+    Column("pages_of", ID, index=True),  # the reply that holds its pages: an answer to a card is for all on it
     *_leased(),
     Index("ix_replies_queue", "state", "created_at"),
 )

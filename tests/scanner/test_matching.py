@@ -80,9 +80,11 @@ def test_specimen_belongs_to_nobody_even_if_an_order_had_it() -> None:
     assert place == unmatched(PageDoubt.UNKNOWN_CODE)
 
 
-def test_code_of_several_letters_is_compared_by_a_person() -> None:
-    group = [LETTER, Ordered("another", LetterState.POSTED, 2, rendered=True)]
-    assert placing(PageCodes((read(),)), group, seen=False) == held(PageDoubt.UNCERTAIN)
+def test_answer_to_a_card_is_placed_if_all_on_it_were_sent() -> None:
+    other = Ordered("another", LetterState.POSTED, 2, rendered=True)
+    assert placing(PageCodes((read(),)), [LETTER, other], seen=False) == PLACED
+    unsent = Ordered("another", LetterState.HELD, 2, rendered=False)
+    assert placing(PageCodes((read(),)), [LETTER, unsent], seen=False) == held(PageDoubt.LETTER_NOT_SENT)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ COLUMNS = (
     ("batches", "progress", sa.Integer(), "0"),
     ("letters", "card", sa.Boolean(), sa.false()),
     ("letters", "sheets", sa.Integer(), None),
+    ("replies", "pages_of", ID, None),
 )
 
 
@@ -50,6 +51,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("batch_id", "number", name=op.f("uq_envelopes_batch_id_number")),
     )
     op.create_index("ix_envelopes_prisoner_id", "envelopes", ["prisoner_id"])
+    op.create_index("ix_replies_pages_of", "replies", ["pages_of"])
     for table, of, whole in (("enclosures", "envelope", "envelopes"), ("reprints", "batch", "batches")):
         op.create_table(
             table,
@@ -94,5 +96,6 @@ def downgrade() -> None:
     )
     for table in ("print_jobs", "reprints", "enclosures", "envelopes"):
         op.drop_table(table)
+    op.drop_index("ix_replies_pages_of", "replies")
     for table, name, _, _ in COLUMNS:
         op.drop_column(table, name)
