@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -47,7 +48,7 @@ def report(measure: Callable[[], Sequence[Figure]]) -> None:
     as_json = options.parse_args().json
     figures = measure()
     if as_json:
-        print(*(figure.json for figure in figures), sep="\n")
+        sys.stdout.writelines(f"{figure.json}\n" for figure in figures)  # `print` is a benchmark here
         return
     table = Table("figure", "value", "goal", "", "beside it")
     for one in figures:

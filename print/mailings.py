@@ -216,5 +216,10 @@ async def correspondents(printing: Printing, known: Known) -> CorrespondentsShee
                 found[row.conversation_id] = Correspondent(
                     body.printed_name, ReplyCode(row.code), row.created_at.date()
                 )
+    together: dict[ReplyCode, Correspondent] = {}
+    for one in found.values():  # an answer under the code of a card reaches all who wrote on it
+        before = together.get(one.code)
+        names = one.printed_name if before is None else f"{before.printed_name}, {one.printed_name}"
+        together[one.code] = replace(one, printed_name=names)
     _, sender = addresses(printing, known)
-    return CorrespondentsSheet(known.prisoner.name, known.prisoner.language, tuple(found.values()), sender)
+    return CorrespondentsSheet(known.prisoner.name, known.prisoner.language, tuple(together.values()), sender)

@@ -104,11 +104,14 @@ async def _new_codes_for_cards_printed_before(connection: AsyncConnection, chose
     """
     of = reply_order_letters.c
     printed = sa.exists().where(enclosures.c.letter_id == letters.c.id)
+    # Its sender may have made a letter of it since.
+    other = reply_order_letters.alias()
+    shared = sa.exists().where(other.c.code == of.code, other.c.letter_id != of.letter_id)
     rows = await connection.execute(
         sa.select(letters.c.id, reply_orders.c.sheets)
         .join(reply_order_letters, of.letter_id == letters.c.id)
         .join(reply_orders, reply_orders.c.code == of.code)
-        .where(letters.c.id.in_(chosen), letters.c.card, printed)
+        .where(letters.c.id.in_(chosen), sa.or_(letters.c.card, shared), printed)
     )
     for row in rows.all():
         code = new_reply_code()

@@ -187,7 +187,8 @@ async def _place_by_code(
     await name_blob(connection, key.context, page_picture(page.number), page.picture)
     if page.text is not None:
         await name_blob(connection, key.context, page_text(page.number), page.text)
-    reply_id = await _open_reply(connection, place.letter_id, scan_id, WORKER, store) if place.letter_id else None
+    to = [order.letter_id for order in ordered]
+    reply_id = await _open_reply(connection, to, scan_id, WORKER, store) if place.letter_id else None
     await move(connection, Record.PAGE, page_id, place.state, by=WORKER, at=now, reason=place.doubt, reply_id=reply_id)
 
 
@@ -202,57 +203,57 @@ async def _seen(connection: AsyncConnection, codes: PageCodes) -> bool:
     return (await connection.execute(sa.select(pages.c.id).where(*same).limit(1))).first() is not None
 
 
-async def _open_reply(connection: AsyncConnection, letter_id: str, scan_id: str, by: Actor, store: Store) -> str:
-    """The open reply to a letter in this scan, or a new one: what was released gets no more pages.
+async def _open_reply(connection: AsyncConnection, to: Sequence[str], scan_id: str, by: Actor, store: Store) -> str:
+    """The open reply to these letters in this scan, or a new one: what was released gets no more pages.
 
-    Where the letter stands on a card, all the others on it get a reply with the same pages.
+    Several are greetings on one card: the reply to the first holds the pages, those to the others have the same.
     """
-    await alone(connection, letter_id)
-    same_pages = replies.alias()
-    gone = sa.exists().where(same_pages.c.pages_of == replies.c.id, same_pages.c.state != ReplyState.OPEN)
-    mine = (replies.c.letter_id == letter_id, replies.c.scan_id == scan_id, replies.c.pages_of.is_(None))
-    reply_id: str | None = (
-        await connection.execute(sa.select(replies.c.id).where(*mine, replies.c.state == ReplyState.OPEN, ~gone))
-    ).scalar_one_or_none()
+    holder = sa.func.coalesce(replies.c.pages_of, replies.c.id)
+    count, still = sa.func.count(), (replies.c.letter_id.in_(to), replies.c.state == ReplyState.OPEN)
+    same = sa.select(holder).where(replies.c.scan_id == scan_id).group_by(holder)
+    # Exactly these: who was on the card when the first page came need not be who is on it now.
+    same = same.having(count == len(to), count.filter(*still) == len(to))
+    reply_id: str | None = (await connection.execute(same)).scalar_one_or_none()
     if reply_id is not None:
         return reply_id
     now = store.database.clock()
 
-    async def new_reply(to: str, pages_of: str | None) -> str:
+    async def new_reply(letter_id: str, pages_of: str | None) -> str:
         return await begin(
             connection,
             Record.REPLY,
             ReplyState.OPEN,
             by=by,
             at=now,
-            letter_id=to,
+            letter_id=letter_id,
             scan_id=scan_id,
             created_at=now,
             pages_of=pages_of,
         )
 
-    new = await new_reply(letter_id, None)
-    for other in await on_card_with(connection, letter_id):
+    new = await new_reply(to[0], None)
+    for other in to[1:]:
         await new_reply(other, new)
     return new
 
 
 async def place_by_hand(store: Store, page_id: str, letter_id: str, volunteer_id: str) -> None:
-    """Give a page that waits for a person to a letter. Raises PageNotOpenError."""
+    """Give a page that waits for a person to a letter, and to those on one card with it. Raises PageNotOpenError."""
     by = Actor(Who.VOLUNTEER, volunteer_id)
     async with store.database.writing() as connection:
-        scan_id = await _waits_for_person(connection, page_id)
-        # Whoever releases a reply holds its letter: so no page gets into one that is just being released.
-        letter = (
-            await connection.execute(
-                sa.select(letters.c.state, is_rendered().label("rendered"))
-                .where(letters.c.id == letter_id)
-                .with_for_update()
-            )
-        ).one_or_none()
-        if letter is None or not answerable(LetterState(letter.state), rendered=letter.rendered):
+        scan_id, code = await _waits_for_person(connection, page_id)
+        meant = [letter_id, *await on_card_with(connection, letter_id, code)]
+        # Whoever releases a reply holds its letters: so no page gets into one that is just being released.
+        rows = await connection.execute(
+            sa.select(letters.c.id, letters.c.state, is_rendered().label("rendered"))
+            .where(letters.c.id.in_(meant))
+            .order_by(letters.c.id)
+            .with_for_update()
+        )
+        to = [row.id for row in rows if answerable(LetterState(row.state), rendered=row.rendered)]
+        if letter_id not in to:
             raise PageNotOpenError
-        reply_id = await _open_reply(connection, letter_id, scan_id, by, store)
+        reply_id = await _open_reply(connection, to, scan_id, by, store)
         now = store.database.clock()
         await move(connection, Record.PAGE, page_id, PageState.PLACED, by=by, at=now, reply_id=reply_id)
 
@@ -265,16 +266,16 @@ async def put_away(store: Store, page_id: str, volunteer_id: str) -> None:
         await move(connection, Record.PAGE, page_id, PageState.VOID, by=by, at=now)
 
 
-async def _waits_for_person(connection: AsyncConnection, page_id: str) -> str:
+async def _waits_for_person(connection: AsyncConnection, page_id: str) -> tuple[str, str | None]:
+    """The scan of the page, and the code on it."""
     row = (
         await connection.execute(
-            sa.select(pages.c.scan_id, pages.c.state).where(pages.c.id == page_id).with_for_update()
+            sa.select(pages.c.scan_id, pages.c.code, pages.c.state).where(pages.c.id == page_id).with_for_update()
         )
     ).one_or_none()
     if row is None or row.state not in {PageState.UNMATCHED, PageState.HELD}:
         raise PageNotOpenError
-    scan_id: str = row.scan_id
-    return scan_id
+    return row.scan_id, row.code
 
 
 @dataclass(frozen=True, slots=True)

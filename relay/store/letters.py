@@ -79,12 +79,15 @@ async def ordered_by(connection: AsyncConnection, code: ReplyCode) -> list[Order
     return [Ordered(row.id, LetterState(row.state), row.sheets, row.rendered) for row in rows]
 
 
-async def on_card_with(connection: AsyncConnection, letter_id: str) -> Sequence[str]:
-    """The other letters that were printed under the code of a letter, because they are greetings on one card."""
+async def on_card_with(connection: AsyncConnection, letter_id: str, code: str | None) -> Sequence[str]:
+    """The other letters that were printed under the code of a letter, because they are greetings on one card.
+
+    None where the paper has another `code`: a greeting that came back is printed again beside others.
+    """
     of = reply_order_letters.c
-    code = sa.select(of.code).where(of.letter_id == letter_id).scalar_subquery()
-    others = sa.select(of.letter_id).where(of.code == code, of.letter_id != letter_id).order_by(of.letter_id)
-    return (await connection.scalars(others)).all()
+    its = sa.select(of.code).where(of.letter_id == letter_id).scalar_subquery()
+    others = sa.select(of.letter_id).where(of.code == its, of.letter_id != letter_id).order_by(of.letter_id)
+    return (await connection.scalars(others if code is None else others.where(of.code == code))).all()
 
 
 async def languages_of(connection: AsyncConnection, code: ReplyCode) -> tuple[str, ...]:

@@ -206,3 +206,16 @@ async def test_prisoner_nobody_wrote_to_has_an_empty_sheet(house: House, slug: s
         known = await directory.by_slug(connection, slug)
     assert known is not None
     assert (await correspondents(house.printing, known)).correspondents == ()
+
+
+async def test_correspondents_of_one_card_stand_together(house: House) -> None:
+    cards = [await house.approved(card=True, text="Hello", name=name) for name in ("Mary", "Ann")]
+    batch = await house.batch()
+    await house.on_paper(batch)
+    await steps.mark(house.store, batch, BatchState.PRINTED, house.volunteers["anna"])
+    async with house.store.database.reading() as connection:
+        known = await directory.by_slug(connection, ENGLISH.prisoner.slug)
+    assert known is not None
+    (both,) = (await correspondents(house.printing, known)).correspondents
+    assert sorted(both.printed_name.split(", ")) == ["Ann", "Mary"]
+    assert both.code == await house.code(cards[0])

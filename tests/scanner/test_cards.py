@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import sqlalchemy as sa
+
 from print import steps as print_steps
+from print.returns import come_back
+from relay.desk import steps as desk_steps
 from relay.domain.lives import BatchState
+from relay.domain.reasons import ReturnReason
 from relay.domain.reply_code import Side
 from relay.store import audit, tables
 from scanner import steps
@@ -78,3 +85,111 @@ async def test_answer_to_a_letter_beside_a_card_is_its_senders_alone(house: Hous
     assert await all_assembled(house) == 1
     (reply,) = await house.rows(tables.replies, scan_id=scan)
     assert (reply.letter_id, reply.pages_of) == (letter.id, None)
+
+
+async def back_and_on_paper_again(house: House, *cards: Sent, card: bool = True) -> None:
+    """Let the card come back, and post it again as cards or as letters once it was read."""
+    await come_back(house.store, await house.code(cards[0]), ReturnReason.NOT_FOUND, house.volunteers["anna"])
+    async with house.store.database.writing() as connection:
+        again = sa.update(tables.letters).where(tables.letters.c.id.in_([one.id for one in cards]))
+        await connection.execute(again.values(state="approved", card=card))
+    batch = await house.batch()
+    await house.on_paper(batch)
+    for state in (BatchState.PRINTED, BatchState.POSTED):
+        await print_steps.mark(house.store, batch, state, house.volunteers["anna"])
+
+
+@both_engines
+async def test_greetings_that_became_letters_get_their_own_answers(house: House) -> None:
+    cards, _ = await card_and_letter(house)
+    await back_and_on_paper_again(house, *cards, card=False)
+    assert len({await house.code(one) for one in cards}) == 3
+    scan = await house.split(sure(await house.code(cards[0])))
+    assert await all_assembled(house) == 1
+    assert (await house.row(tables.replies, scan_id=scan)).letter_id == cards[0].id
+
+
+@both_engines
+async def test_page_of_the_card_that_came_back_is_not_for_those_on_the_new_one(house: House) -> None:
+    cards, _ = await card_and_letter(house)
+    old = await house.code(cards[0])
+    fourth = await house.approved(card=True, text="A fourth greeting")
+    await back_and_on_paper_again(house, *cards, fourth)  # which waited for a better address too
+    assert await house.code(fourth) == await house.code(cards[0])
+    scan = await house.split(sure(old), sure(await house.code(fourth)))
+    page = await house.row(tables.pages, scan_id=scan, number=1)
+    assert (page.state, page.doubt) == ("unmatched", "unknown_code")
+    await steps.place_by_hand(house.store, page.id, cards[0].id, house.volunteers["anna"])
+    page = await house.row(tables.pages, id=page.id)
+    assert await all_assembled(house) == 5
+    assert (await house.row(tables.replies, id=page.reply_id)).letter_id == cards[0].id
+    assert await house.rows(tables.replies, pages_of=page.reply_id) == []
+
+
+async def test_page_given_to_any_greeting_by_hand_joins_the_answer_that_is_open(house: House) -> None:
+    cards, _ = await card_and_letter(house)
+    scan = await house.split(sure(await house.code(cards[0])), PageCodes(()), PageCodes(()))
+    for number, one in ((2, max(cards, key=lambda card: card.id)), (3, min(cards, key=lambda card: card.id))):
+        page = await house.row(tables.pages, scan_id=scan, number=number)
+        await steps.place_by_hand(house.store, page.id, one.id, house.volunteers["anna"])
+    assert len({page.reply_id for page in await house.rows(tables.pages, scan_id=scan)}) == 1
+    assert await all_assembled(house) == 3
+
+
+async def test_page_given_by_hand_is_not_for_who_took_the_greeting_back(house: House) -> None:
+    cards, _ = await card_and_letter(house)
+    code = await house.code(cards[0])
+    async with house.store.database.writing() as connection:
+        delivered = sa.update(tables.letters).where(tables.letters.c.id == cards[0].id)
+        await connection.execute(delivered.values(state="delivered"))
+    await come_back(house.store, code, ReturnReason.NOT_FOUND, house.volunteers["anna"])
+    await desk_steps.withdraw(house.store, cards[1].id)
+    scan = await house.split(sure(code))
+    page = await house.row(tables.pages, scan_id=scan)
+    assert (page.state, page.doubt) == ("held", "letter_not_sent")
+    await steps.place_by_hand(house.store, page.id, cards[0].id, house.volunteers["anna"])
+    assert await all_assembled(house) == 1
+    assert (await house.row(tables.replies, scan_id=scan)).letter_id == cards[0].id
+
+
+@both_engines
+async def test_one_inbox_that_nothing_can_be_sealed_to_does_not_stop_the_others(house: House) -> None:
+    cards, _ = await card_and_letter(house)
+    first = min(cards, key=lambda card: card.id)
+    letter = await house.row(tables.letters, id=first.id)
+    conversation = await house.row(tables.conversations, id=letter.conversation_id)
+    async with house.store.database.writing() as connection:
+        inbox = sa.update(tables.inboxes).where(tables.inboxes.c.id == conversation.inbox_id)
+        await connection.execute(inbox.values(public_key=b"damaged"))
+    scan = await house.split(sure(await house.code(first)), PageCodes(()))
+    await all_assembled(house)
+    states = {row.letter_id: row.state for row in await house.rows(tables.replies, scan_id=scan)}
+    assert states == {one.id: "open" if one is first else "released" for one in cards}
+    page = await house.row(tables.pages, scan_id=scan, number=2)
+    await steps.place_by_hand(house.store, page.id, first.id, house.volunteers["anna"])
+    await all_assembled(house)
+    for one in cards:
+        assert len(await house.rows(tables.replies, letter_id=one.id, state="released")) == (0 if one is first else 2)
+
+
+@both_engines
+async def test_page_placed_while_the_answers_are_put_together_reaches_all(house: House) -> None:
+    cards, _ = await card_and_letter(house)
+    code = await house.code(cards[0])
+    scan = await house.split(sure(code), *[PageCodes(())] * 4)
+    found = await house.rows(tables.pages, scan_id=scan, state="unmatched")
+
+    async def by_hand(page: str, to: Sent) -> None:
+        await steps.place_by_hand(house.store, page, to.id, house.volunteers["anna"])
+
+    hands = [by_hand(page.id, cards[number % 3]) for number, page in enumerate(found)]
+    more = [house.split(sure(code, sheet=2)), house.split(sure(code, side=Side.B))]
+    await asyncio.gather(*hands, *more, *(house.assemble() for _ in range(4)))
+    while await house.assemble():
+        pass
+    for one in cards:
+        mine = await house.rows(tables.replies, letter_id=one.id)
+        assert {row.state for row in mine} == {"released"}
+        holders = {row.pages_of or row.id for row in mine}
+        placed = [page for page in await house.rows(tables.pages) if page.reply_id in holders]
+        assert len(placed) == 7 - len(await house.rows(tables.pages, state="held"))
