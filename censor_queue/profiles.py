@@ -206,7 +206,7 @@ class Profile(_Part):
     def grams(self, draft: Draft) -> float:
         """What a letter weighs in its envelope, with the envelope for the answer."""
         sheets = sheets_of(draft.letter_pages, len(draft.photos), draft.reply_sheets, self.printing)
-        return self.weight.of(sheets, return_envelope=self.printing.return_envelope is not None)
+        return self.facility_rules.grams(sheets)
 
     def rule(self, id_: str) -> Rule:
         """The rule of this id. Raises KeyError."""

@@ -45,14 +45,12 @@ async def render_batch(printing: Printing, batch_id: str) -> None:
             yield mailing
 
     def manifest(rendering: Rendering) -> Manifest:
-        aside = sum(len(envelope.failed) for envelope in envelopes)
-        aside += sum(len(envelopes[one.mailing].pieces[one.letter]) for one in rendering.set_aside)
-        set_aside = {(one.mailing, one.letter) for one in rendering.set_aside}
+        failed = steps.failures(envelopes, rendering)
         lines = []
         for number, done in enumerate(rendering.mailings, start=1):
             envelope, known = envelopes[done.mailing], planned[done.mailing].known
             grams, postage = weighed(printing, known, done.sheets)
-            inside = [place for place in range(len(envelope.pieces)) if (done.mailing, place) not in set_aside]
+            inside = [place for place, piece in enumerate(envelope.pieces) if piece[0] not in failed]
             codes = tuple(envelope.codes[place] for place in inside)
             count = sum(len(envelope.pieces[place]) for place in inside)
             lines.append(ManifestLine(number, known.prisoner.name, codes, count, done.sheets, grams, postage))
@@ -63,7 +61,7 @@ async def render_batch(printing: Printing, batch_id: str) -> None:
             made_on=batch.created_at.date(),
             copy=batch.copy,
             lines=tuple(lines),
-            set_aside=aside,
+            set_aside=len(failed),
             checkpoint=batch.checkpoint or "",
             return_envelope=rules.return_envelope,
         )

@@ -15,8 +15,9 @@ from print.printing import Printing
 from relay.domain.addresses import postal_lines
 from relay.domain.letter_pages import Correspondent, CorrespondentsSheet, Greeting, LetterToPrint, Mailing
 from relay.domain.lives import LetterState
-from relay.domain.printing import PrintRules, Weight
+from relay.domain.printing import PrintRules
 from relay.domain.reply_code import ReplyCode
+from relay.domain.review import FacilityRules
 from relay.sealing import SealBrokenError
 from relay.store import directory
 from relay.store.blobs import BlobMissingError
@@ -99,7 +100,7 @@ async def plan(connection: AsyncConnection, batch_id: str, printing: Printing) -
         tell = of_prisoner[0].tell_correspondents
         pieces = _again(of_prisoner) if copy else _pieces(of_prisoner, says.printing)
         sheets = {row.id: row.sheets or SHEETS_UNKNOWN for row in of_prisoner}
-        for enclosed in _enclosed(pieces, sheets, says.printing, says.weight):
+        for enclosed in _enclosed(pieces, sheets, says):
             planned.append(Planned(known, tuple(enclosed), tell))
             tell = False
     return planned
@@ -120,17 +121,17 @@ def _again(rows: Sequence[sa.Row[*tuple[Any, ...]]]) -> list[tuple[str, ...]]:
 
 
 def _enclosed(
-    pieces: Iterable[tuple[str, ...]], sheets: dict[str, int], rules: PrintRules, weight: Weight
+    pieces: Iterable[tuple[str, ...]], sheets: dict[str, int], says: FacilityRules
 ) -> list[list[tuple[str, ...]]]:
     """The pieces by envelope: one in each, or as many as the post takes in one."""
     found: list[list[tuple[str, ...]]] = []
     room = 0.0
     for piece in pieces:
         # A card's sheets are shared, so this is rather too much.
-        grams = sum(sheets[letter_id] for letter_id in piece) * weight.sheet
-        if not found or not rules.several_in_envelope or grams > room:
+        grams = sum(sheets[letter_id] for letter_id in piece) * says.weight.sheet
+        if not found or not says.printing.several_in_envelope or grams > room:
             found.append([])
-            room = max(weight.classes) - weight.of(0, return_envelope=rules.return_envelope is not None)
+            room = max(says.weight.classes) - says.grams(0)
         found[-1].append(piece)
         room -= grams
     return found
@@ -139,7 +140,7 @@ def _enclosed(
 def weighed(printing: Printing, known: Known, sheets: int) -> tuple[float, float | None]:
     """What an envelope with this many sheets of paper weighs, in grams, and its class of postage."""
     says = printing.screening.rules_of(known.facility)
-    grams = says.weight.of(sheets, return_envelope=says.printing.return_envelope is not None)
+    grams = says.grams(sheets)
     return grams, says.weight.postage(grams)
 
 

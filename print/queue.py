@@ -123,8 +123,7 @@ async def waiting(connection: AsyncConnection, screening: Screening, now: dateti
     result = []
     for facility_id, group in found.items():
         says = screening.rules_of(known[facility_id])
-        back = says.printing.return_envelope is not None
-        grams = sum(says.weight.of(row.sheets or SHEETS_UNKNOWN, return_envelope=back) for row in group)
+        grams = sum(says.grams(row.sheets or SHEETS_UNKNOWN) for row in group)
         since = tuple(row.state_since for row in group)
         result.append(Waiting(facility_id, known[facility_id].name, len(group), grams, since))
     return result

@@ -20,10 +20,8 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import partial
-from math import ceil
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, TypeVar, TypeVarTuple
 
 import pypdfium2
 
@@ -40,7 +38,7 @@ from print.batch_pages import (
 )
 from print.correspondents import draw_correspondents
 from print.joining import JoinedPdf
-from print.letter_pages import draw_letter, page_count, page_count_of
+from print.letter_pages import draw_letter, page_count_of
 from print.reply_sheet import draw_reply_sheets
 from relay.domain.letter_pages import CorrespondentsSheet, LetterToPrint, Mailing, Manifest, Unprintable
 from relay.domain.printing import USUAL_RULES, Layout, PrintRules
@@ -50,7 +48,7 @@ PREVIEW_DPI: Final = 100
 PDF_DPI: Final = 72
 CORES: Final = len(os.sched_getaffinity(0))
 
-_Given = TypeVar("_Given")
+_Given = TypeVarTuple("_Given")
 _Made = TypeVar("_Made")
 
 
@@ -119,12 +117,6 @@ def correspondents_pdf(sheet: CorrespondentsSheet) -> bytes:
     return file.getvalue()
 
 
-def page_of_sheet(letter: LetterToPrint, number: int = 1) -> int:
-    """The place, from 0, of side A of a reply sheet in `render([letter])`; side B is the next."""
-    pages = page_count(letter)
-    return 2 * ((ceil(pages / 2) if letter.rules.duplex else pages) + number - 1)
-
-
 class RenderingPool:
     """Renders in processes of its own, so that an event loop never waits.
 
@@ -149,21 +141,14 @@ class RenderingPool:
 
         Raises as the function `preview` does, and RenderingDiedError.
         """
-        return await self._run(preview, letter)
+        return await self.run(preview, letter)
 
     async def picture_of_page(self, pdf: bytes | Path, number: int, dpi: int = PREVIEW_DPI) -> bytes:
         """A page of a PDF of ours as a grey PNG picture; pages are counted from 1.
 
         Raises NoSuchPageError and RenderingDiedError.
         """
-        return await self._run(_picture_of_page, (pdf, number, dpi))
-
-    async def run(self, draw: Callable[[], _Made]) -> _Made:
-        """What a function makes in another process; both have to be picklable.
-
-        Raises what the function raises, and RenderingDiedError.
-        """
-        return await self._run(_call, draw)
+        return await self.run(_picture_of_page, pdf, number, dpi)
 
     async def render(
         self,
@@ -195,7 +180,7 @@ class RenderingPool:
                     letters += part.letters
                     await progress(letters)
             rendering = Rendering(tuple(mailed), tuple(aside))
-            joined.add(await self._run(render_manifest, manifest(rendering)), in_front=True)
+            joined.add(await self.run(render_manifest, manifest(rendering)), in_front=True)
             await asyncio.to_thread(joined.finish)
         return rendering
 
@@ -204,7 +189,7 @@ class RenderingPool:
         begun: deque[tuple[dict[int, Mailing], asyncio.Task[RenderedPart]]] = deque()
         try:
             async for part in parts_of(mailings):
-                begun.append((part, asyncio.create_task(self._run(render_part, part))))
+                begun.append((part, asyncio.create_task(self.run(render_part, part))))
                 if len(begun) > self._processes:
                     async for done in self._finished(*begun.popleft()):
                         yield done
@@ -227,7 +212,7 @@ class RenderingPool:
             try:
                 for place, mailing in part.items():
                     try:
-                        yield await alone.run(partial(render_part, {place: mailing}))
+                        yield await alone.run(render_part, {place: mailing})
                     except RenderingDiedError as error:
                         aside = (SetAside(place, number, str(error)) for number in range(len(mailing.letters)))
                         yield RenderedPart(b"", (), tuple(aside), len(mailing.letters))
@@ -240,7 +225,11 @@ class RenderingPool:
         if pool is not None:
             await asyncio.to_thread(pool.shutdown, cancel_futures=True)
 
-    async def _run(self, work: Callable[[_Given], _Made], given: _Given) -> _Made:
+    async def run(self, work: Callable[[*_Given], _Made], *given: *_Given) -> _Made:
+        """What a function makes in another process; the function and all it is given have to be picklable.
+
+        Raises what the function raises, and RenderingDiedError.
+        """
         if self._pool is None:
             # A forked child would inherit the locks and sockets of a server that is running.
             self._pool = ProcessPoolExecutor(
@@ -248,16 +237,12 @@ class RenderingPool:
             )
         pool = self._pool
         try:
-            return await asyncio.get_running_loop().run_in_executor(pool, work, given)
+            return await asyncio.get_running_loop().run_in_executor(pool, work, *given)
         except BrokenProcessPool as error:
             # One process that the system killed spoils its pool for ever; the next letter gets a new one.
             if self._pool is pool:
                 self._pool = None
             raise RenderingDiedError from error
-
-
-def _call(draw: Callable[[], _Made]) -> _Made:
-    return draw()
 
 
 def _live_as_long_as_the_relay() -> None:
@@ -273,8 +258,7 @@ def _live_as_long_as_the_relay() -> None:
     threading.Thread(target=end, daemon=True).start()
 
 
-def _picture_of_page(given: tuple[bytes | Path, int, int]) -> bytes:
-    pdf, number, dpi = given
+def _picture_of_page(pdf: bytes | Path, number: int, dpi: int) -> bytes:
     with pypdfium2.PdfDocument(pdf) as document:
         if not 0 < number <= len(document):
             raise NoSuchPageError(number)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from relay.domain.directory import PrisonerState
 from relay.domain.lives import Actor, LetterState, Record, Who
 from relay.domain.reasons import ReturnReason
-from relay.domain.reply_code import MATRIX_PREFIX, NotAReplyCodeError, ReplyCode, read_code, read_matrix
+from relay.domain.reply_code import LENGTH, MATRIX_PREFIX, NotAReplyCodeError, ReplyCode, read_code, read_matrix
 from relay.domain.review import Outcome
 from relay.store import directory
 from relay.store.database import alone
@@ -65,7 +65,7 @@ def typed_code(text: str) -> ReplyCode:
     Nothing is repaired here: a person can look again.
     """
     try:
-        if text.strip().upper().startswith(MATRIX_PREFIX) and len(text.strip()) > len(MATRIX_PREFIX) + 12:
+        if text.strip().upper().startswith(MATRIX_PREFIX) and len(text.strip()) > len(MATRIX_PREFIX) + LENGTH:
             return read_matrix(text.strip().upper()).code
         read = read_code(text)
     except NotAReplyCodeError:

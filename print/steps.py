@@ -174,6 +174,14 @@ async def reprint(store: Store, of: sa.ColumnElement[bool], by: Actor) -> list[s
     return [*dict.fromkeys(there.values()), *made.values()]
 
 
+def failures(enclosed: Sequence[Enclosed], rendering: Rendering) -> dict[str, str]:
+    """Why letters could not be opened or rendered, by their ids; what stands on one card fails together."""
+    failed = {letter_id: reason for envelope in enclosed for letter_id, reason in envelope.failed.items()}
+    for aside in rendering.set_aside:
+        failed |= dict.fromkeys(enclosed[aside.mailing].pieces[aside.letter], aside.reason)
+    return failed
+
+
 async def rendered(
     printing: Printing,
     batch_id: str,
@@ -189,9 +197,7 @@ async def rendered(
     """
     store = printing.store
     now, context = store.database.clock(), Context(Record.BATCH, batch_id)
-    failed = {letter_id: reason for envelope in enclosed for letter_id, reason in envelope.failed.items()}
-    for aside in rendering.set_aside:
-        failed |= dict.fromkeys(enclosed[aside.mailing].pieces[aside.letter], aside.reason)
+    failed = failures(enclosed, rendering)
     key = ContentKey.new(context)
     blob_id = await store.blobs.put(_chunks(pdf) if rendering.mailings else _nothing(), key)
     async with store.database.writing() as connection, store.blobs.dropped_on_failure([blob_id]):
@@ -203,9 +209,8 @@ async def rendered(
         copy = (await connection.execute(sa.select(batches.c.copy).where(batches.c.id == batch_id))).scalar_one()
         for number, done in enumerate(rendering.mailings, start=1):
             plan, envelope = planned[done.mailing], enclosed[done.mailing]
-            pieces = [tuple(one for one in piece if one not in failed) for piece in envelope.pieces]
-            whole = [piece for piece in pieces if piece]
-            await _enclose(connection, printing, batch_id, number, plan, whole, done.sheets, copy=copy)
+            pieces = [piece for piece in envelope.pieces if piece[0] not in failed]
+            await _enclose(connection, printing, batch_id, number, plan, pieces, done.sheets, copy=copy)
         done_for = [planned[done.mailing] for done in rendering.mailings]
         told = {plan.known.prisoner_id for plan in done_for if plan.correspondents}
         await connection.execute(sa.update(prisoners).where(prisoners.c.id.in_(told)).values(tell_correspondents=False))

@@ -107,3 +107,7 @@ class FacilityRules:
     """How long a letter may be."""
     printing: PrintRules
     weight: Weight
+
+    def grams(self, sheets: int) -> float:
+        """What this many sheets of paper weigh in their envelope, with the one for the answer where it goes along."""
+        return self.weight.of(sheets, return_envelope=self.printing.return_envelope is not None)

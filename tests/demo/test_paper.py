@@ -10,12 +10,12 @@ import pytest
 import zxingcpp
 from PIL import Image, ImageDraw
 
-from print.rendering import page_of_sheet, render
+from print.rendering import render
 from relay.demo import paper
 from relay.demo.paper import MissingHandwritingFontError, hand_written
 from relay.domain.reply_code import MatrixCode, Side
 from relay.domain.sheet import WRITING
-from tests.print.letters import letter
+from tests.print.letters import letter, page_of_sheet
 
 SAMPLES = Path(__file__).parents[3] / "shared/samples/handwriting"
 LETTER = letter(sheet_language="ru")

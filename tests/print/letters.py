@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime
+from math import ceil
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pypdfium2
 
+from print.letter_pages import page_count
 from relay.domain.letter_pages import LetterToPrint
 from relay.domain.reply_code import ReplyCode, read_code
 from relay.domain.sheet import PAGE, Rect
@@ -63,3 +65,9 @@ def cut(picture: Picture, area: Rect) -> Picture:
     return picture[
         round(area.y * PIXELS) : round(area.bottom * PIXELS), round(area.x * PIXELS) : round(area.right * PIXELS)
     ]
+
+
+def page_of_sheet(letter: LetterToPrint, number: int = 1) -> int:
+    """The place, from 0, of side A of a reply sheet in `render([letter])`; side B is the next."""
+    pages = page_count(letter)
+    return 2 * ((ceil(pages / 2) if letter.rules.duplex else pages) + number - 1)

@@ -22,7 +22,6 @@ from print.rendering import (
     NoSuchPageError,
     RenderingDiedError,
     RenderingPool,
-    page_of_sheet,
     preview,
     render,
 )
@@ -31,7 +30,7 @@ from relay.domain.ports import LetterPages
 from relay.domain.printing import PrintRules
 from relay.domain.reply_code import SPECIMEN, new_reply_code
 from relay.domain.sheet import PAGE
-from tests.print.letters import letter, pages_in, picture_of, text_in
+from tests.print.letters import letter, page_of_sheet, pages_in, picture_of, text_in
 
 ENDS = 30
 """Seconds in which processes end that have to."""
@@ -159,7 +158,7 @@ async def test_error_of_the_other_process_arrives_as_itself(pool: RenderingPool)
 
 async def test_next_letter_is_rendered_after_a_process_was_killed(pool: RenderingPool) -> None:
     with pytest.raises(RenderingDiedError, match="ended, perhaps for want of memory"):
-        await pool._run(os._exit, 1)
+        await pool.run(os._exit, 1)
     assert await pool.preview(letter()) == preview(letter())
 
 

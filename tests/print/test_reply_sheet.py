@@ -7,7 +7,7 @@ import pypdfium2
 import pytest
 import zxingcpp
 
-from print.rendering import page_of_sheet, render
+from print.rendering import render
 from print.reply_sheet import instructions, matrix_modules, words_of_ticks
 from relay.domain import sheet
 from relay.domain.languages import LANGUAGES
@@ -15,7 +15,7 @@ from relay.domain.letter_pages import LetterToPrint
 from relay.domain.printing import REPLY_SHEETS_MAX, PrintRules
 from relay.domain.reply_code import MatrixCode, Side, read_code, read_matrix
 from relay.domain.sheet import PAGE, Rect, Tick
-from tests.print.letters import CODE, PIXELS, Picture, cut, letter, pages_in, picture_of, text_in
+from tests.print.letters import CODE, PIXELS, Picture, cut, letter, page_of_sheet, pages_in, picture_of, text_in
 
 LETTER = letter(code=read_code("MW93PTG4SVH7").code, reply_sheets=2)
 PDF = render([LETTER])
