@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from print import print_jobs, printers, steps
 from print.print_jobs import PrintJob, PrintJobState
+from print.printer_reasons import REASONS
 from print.printing import Printing
 from relay.config import Printer, PrintSettings, Settings
 from relay.desk.steps import withdraw
@@ -408,7 +409,7 @@ async def test_trouble_of_the_printer_is_told_while_it_takes_the_pages(
                 await asyncio.sleep(0.05)
         assert await desk.told() == (
             PrintJobState.SENDING,
-            tuple(printers.REASONS[reason] for reason in ("media-empty", "media-needed")),
+            tuple(REASONS[reason] for reason in ("media-empty", "media-needed")),
         )
         way.blocked.set()
         assert await sending

@@ -17,6 +17,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from print import ipp, printers
 from print.ipp import Operation, Tag
+from print.printer_reasons import MOST_PROBLEMS
 from print.printers import JobState, JobStatus, PrinterState, PrinterStatus
 from relay.config import Printer
 from tests.print.software_printer import BREAKS, OUT_OF_PAPER, SEES_OPTIONS, SoftwarePrinter, message_bus, software
@@ -386,7 +387,7 @@ async def test_what_a_printer_says_is_kept_short_and_plain() -> None:
     state = attribute(Tag.ENUM, "printer-state", struct.pack(">i", 5))
     async with answering(said(message(state, reasons))) as printer:
         problems = (await printers.status(printer)).problems
-    assert problems == ("nulandnewline", *(f"x-{number}" for number in range(printers.MOST_PROBLEMS - 1)))
+    assert problems == ("nulandnewline", *(f"x-{number}" for number in range(MOST_PROBLEMS - 1)))
 
 
 async def test_number_that_no_job_has_is_not_taken() -> None:
