@@ -184,6 +184,8 @@ class Profile(_Part):
     """Languages, ISO 639-1; empty where all pass."""
     second_reader: bool
     print_original: bool
+    release_unseen: bool = True
+    """Whether a reply is released without a look where its codes leave no doubt and no page is missing."""
     limits: Limits
     printing: Annotated[PrintRules, AfterValidator(_with_its_window), Field(alias="print")] = USUAL_RULES
     """How letters are put on paper there; the table ``[print]``."""
@@ -201,6 +203,7 @@ class Profile(_Part):
             characters=self.limits.characters,
             printing=self.printing,
             weight=self.weight,
+            release_unseen=self.release_unseen,
         )
 
     def grams(self, draft: Draft) -> float:

@@ -38,8 +38,6 @@ ADDRESS_LEADING: Final = 5.4
 LABEL_LEADING: Final = 3.4
 """What the label takes from the room of the address."""
 CODE_SIZE: Final = sheet.CODE_HEIGHT * mm / MONO_CAP_HEIGHT
-CODE_SPACING: Final = 1.0
-"""Between the symbols of a readable code: apart, they are read one by one."""
 TICK_WORDS: Final = 3.0
 """From a tick box to its words."""
 BULLET: Final = "•"
@@ -95,7 +93,7 @@ def draw_reply_sheets(canvas: Canvas, letter: LetterToPrint) -> Iterator[None]:
                 _draw_matrices(canvas, MatrixCode(letter.code, number, side))
             for place in sheet.READABLE:
                 baseline = place.y + (place.height + sheet.CODE_HEIGHT) / 2
-                MONO.draw(canvas, grouped(letter.code), place.x, baseline, CODE_SIZE, spacing=CODE_SPACING)
+                MONO.draw(canvas, grouped(letter.code), place.x, baseline, CODE_SIZE, spacing=sheet.CODE_SPACING)
             yield
 
 

@@ -14,6 +14,7 @@ from print.queue import ready
 from print.rendering import Rendering
 from relay.domain.events import REPRINTED, SET_ASIDE
 from relay.domain.lives import WORKER, Actor, BatchState, LetterState, Record, Who
+from relay.domain.ports import NotPrintedError
 from relay.domain.reply_code import new_reply_code
 from relay.sealing import ContentKey, Context, PrivateKey
 from relay.store import leases
@@ -172,6 +173,21 @@ async def reprint(store: Store, of: sa.ColumnElement[bool], by: Actor) -> list[s
     if not rows:
         raise NothingToPrintError
     return [*dict.fromkeys(there.values()), *made.values()]
+
+
+class Reprints:
+    """Letters printed again because somebody inside asks for it."""
+
+    def __init__(self, store: Store) -> None:
+        """Take the store of the letters."""
+        self._store = store
+
+    async def reprint(self, letter_id: str, volunteer_id: str) -> None:
+        """Order a copy of a letter that was printed, with what stood on one card with it. Raises NotPrintedError."""
+        try:
+            await reprint(self._store, letters.c.id == letter_id, Actor(Who.VOLUNTEER, volunteer_id))
+        except NothingToPrintError:
+            raise NotPrintedError from None
 
 
 def failures(enclosed: Sequence[Enclosed], rendering: Rendering) -> dict[str, str]:

@@ -26,17 +26,19 @@ from censor_queue.screening import Screener
 from print import screens as print_screens
 from print.printing import PRINTING, Printing
 from print.rendering import RenderingPool
+from print.steps import Reprints
 from relay.config import ConfigError, Installation, Settings
 from relay.sealing import PrivateKey, PublicKey
 from relay.store.blobs import Blobs
 from relay.store.database import Database
 from relay.store.schema import migrate
 from relay.store.sealed import Store
-from relay.web.keys import DESK, LETTER_PAGES, OFFICE_KEY, PHOTOS, SCREENING, SETTINGS, STORE
+from relay.web.keys import DESK, LETTER_PAGES, OFFICE_KEY, PHOTOS, REPRINTING, SCREENING, SETTINGS, STORE
 from relay.web.sessions import only_volunteers
 from relay.web.site import new_site
 from relay.worker import DRAIN_SECONDS, Job, desk_jobs, office_jobs, working
 from scanner.photos import PhotoDecoder
+from scanner.scan_mail import taking_mail
 
 OFFICE: Final = "office"
 DESK_KEY: Final = "desk"
@@ -153,7 +155,7 @@ def office_site(relay_: Relay, pages: RenderingPool) -> web.Application:
     site = new_site(["relay.office", "censor_queue", "print", "scanner"], only_volunteers, scripts=True)
     site[STORE], site[SETTINGS] = relay_.store, relay_.settings
     site[OFFICE_KEY], site[LETTER_PAGES], site[REVIEW] = relay_.office_key, pages, relay_.review(pages)
-    site[PRINTING] = relay_.printing(pages)
+    site[PRINTING], site[SCREENING], site[REPRINTING] = relay_.printing(pages), relay_.screener, Reprints(relay_.store)
     site.cleanup_ctx.append(keeping_ahead)
     for screens in (relay.office.screens, censor_queue.screens, print_screens, scanner.screens):
         site.add_routes(screens.ROUTES)
@@ -192,7 +194,12 @@ async def running(relay_: Relay, roles: Collection[Role]) -> AsyncIterator[None]
             office = office_site(relay_, pages)
             await stack.enter_async_context(listening(office, settings.office.host, settings.office.port))
         if Role.WORKER in roles:
-            jobs += office_jobs(relay_.store, settings, relay_.office_key, relay_.printing(pages))
+            jobs += office_jobs(relay_.store, relay_.installation, relay_.office_key, relay_.printing(pages))
+            try:
+                await stack.enter_async_context(taking_mail(relay_.store, settings.scan))
+            except OSError as error:
+                place = f"{settings.scan.mail_host}:{settings.scan.mail_port}"
+                raise PortTakenError(f"nothing can listen on {place}: {error.strerror}") from error
         await stack.enter_async_context(working(relay_.store, relay_.installation.runtime, jobs))
         yield
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from relay.domain.languages import Language
@@ -128,13 +128,45 @@ class PrintSettings(_Section):
         return next((printer for printer in self.printers if printer.name == name), None)
 
 
+def _lower(address: str) -> str:
+    return address.lower()
+
+
+MailAddress = Annotated[str, Field(pattern=r"^[^@\s<>]+@[^@\s<>]+$"), AfterValidator(_lower)]
+
+
 class ScanSettings(_Section):
-    """Limits of what the scanner takes in."""
+    """Limits of what the scanner takes in, and from where."""
 
     max_megabytes: int = Field(default=200, ge=1)
     max_pages: int = Field(default=1000, ge=1)
     max_megapixels: int = Field(default=120, ge=1)
     seconds_per_file: int = Field(default=600, ge=1)
+    folder: str = ""
+    """Files that lie in it are taken; empty for none."""
+    mail_host: str = "127.0.0.1"
+    mail_port: int = Field(default=0, ge=0, le=65535)
+    """Where mails of scanners are taken; 0 for nowhere."""
+    mail_senders: tuple[MailAddress, ...] = ()
+    """Only from these, in small letters."""
+    mail_recipients: tuple[MailAddress, ...] = ()
+    """Only to these, in small letters."""
+    engine: Literal["tesseract", "kraken"] = "tesseract"
+    """What recognises the text of pages."""
+    model: str = ""
+    """The file of kraken's model."""
+
+    @model_validator(mode="after")
+    def _mail_has_both_ends(self) -> Self:
+        if self.mail_port and not (self.mail_senders and self.mail_recipients):
+            raise ValueError("mail_port needs mail_senders and mail_recipients")
+        return self
+
+    @model_validator(mode="after")
+    def _kraken_has_a_model(self) -> Self:
+        if self.engine == "kraken" and not self.model:
+            raise ValueError("kraken needs the file of a model")
+        return self
 
 
 class Settings(BaseSettings):
@@ -196,6 +228,17 @@ class Installation:
     def profiles(self) -> Path:
         """The folder of the installation's own profiles for the review; it need not exist."""
         return self.folder / self.settings.review.profiles
+
+    @property
+    def scan_folder(self) -> Path | None:
+        """The folder out of which scans are taken."""
+        folder = self.settings.scan.folder
+        return self.folder / folder if folder else None
+
+    @property
+    def scan_model(self) -> Path:
+        """The file of kraken's model."""
+        return self.folder / self.settings.scan.model
 
     @property
     def database(self) -> str:

@@ -16,7 +16,7 @@ from censor_queue.jobs import count_passed
 from print.jobs import render_next
 from print.print_jobs import look_at_jobs, send_next
 from print.printing import Printing
-from relay.config import Settings
+from relay.config import Installation, Settings
 from relay.domain.lives import WORKER, LetterState, MailKind, Record
 from relay.log import failed
 from relay.mail.outbox import Sender, drop_mails
@@ -28,7 +28,9 @@ from relay.store.letters import letter_context
 from relay.store.sealed import Store, shred
 from relay.store.tables import checkpoints, events, letters
 from relay.store.transitions import move
-from scanner.jobs import assemble_next, split_next
+from scanner import jobs as scanning
+from scanner.scan_mail import unpack_next
+from scanner.watched_folder import WatchedFolder
 
 PAUSE: Final = 1.0
 """Seconds between two looks at an empty queue."""
@@ -46,15 +48,20 @@ def desk_jobs(store: Store, settings: Settings, desk: PrivateKey) -> list[Job]:
     return [lambda owner: Sender(store, settings, owner, desk, desk=True).send_next()]
 
 
-def office_jobs(store: Store, settings: Settings, office: PrivateKey, printing: Printing) -> list[Job]:
+def office_jobs(store: Store, installation: Installation, office: PrivateKey, printing: Printing) -> list[Job]:
     """The jobs that need the office's key."""
+    settings, engine = installation.settings, scanning.engine(installation)
+    folder = installation.scan_folder
+    watched = WatchedFolder(store, folder, settings.scan.max_megabytes) if folder else None
     return [
         lambda owner: Sender(store, settings, owner, office, desk=False).send_next(),
         lambda owner: render_next(printing, owner),
         *[lambda owner: send_next(printing, owner)] * max(1, len(settings.print.printers)),
         lambda owner: look_at_jobs(store, settings, owner),
-        lambda owner: split_next(store, settings, owner, office),
-        lambda owner: assemble_next(store, owner, office),
+        *([lambda _: watched.take_next()] if watched else []),
+        lambda owner: unpack_next(store, owner, office),
+        lambda owner: scanning.split_next(store, settings, engine, owner, office),
+        lambda owner: scanning.assemble_next(store, owner, office, printing.screening),
         lambda _: count_passed(store, office),
         partial(_expire, store, settings),
         partial(_checkpoint, store),

@@ -7,78 +7,53 @@ scan. What leaves is pixels and numbers; no file is written. `scanner.intake` is
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import resource
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from io import BytesIO
-from numbers import Real
 from typing import BinaryIO, Final, cast
 
 import cv2
 import numpy as np
-import pi_heif
-import pypdfium2
+from numpy.typing import NDArray
 from PIL import Image as Pictures
-from PIL import ImageCms, ImageOps, UnidentifiedImageError
-from pypdfium2.raw import FPDF_ERR_PASSWORD
 
-from relay.domain.sheet import PAGE
-from scanner import matrix, straighten
-from scanner.geometry import DPI, Geometry
+from relay.domain.reply_code import Side
+from relay.domain.sheet import (
+    HEADER,
+    INSTRUCTIONS,
+    MARKS,
+    MATRICES,
+    READABLE,
+    RETURN_ADDRESS,
+    RULE,
+    TICK_SIDE,
+    TICKS,
+    Rect,
+    writing,
+)
+from scanner import cleaning, decoding, frame, matrix, sampling, straighten, symbols, tick_boxes
+from scanner.codes import matrix_codes
+from scanner.decoding import MAX_EDGE, MAX_PIXELS
+from scanner.geometry import DPI, PIXELS_PER_MM, Geometry
 from scanner.limits import (
-    DamagedError,
     Limits,
-    NotAScanError,
-    PasswordError,
     Reason,
     ScanRefusedError,
-    TooManyPagesError,
-    TooManyPixelsError,
 )
+from scanner.matrix import Grey
+from scanner.samples import BoxInk, LineSample, MatrixSample
 from scanner.straighten import Image
 
 PICTURE_DPI: Final = 200
 """Resolution of the picture that is kept and sent: handwriting stays well readable."""
-MAX_EDGE: Final = 10_000
-MAX_PIXELS: Final = 18_000_000
-"""Largest page that is given out: A3 at DPI."""
+UNTOUCHED_DPI: Final = 150
+"""Resolution of the picture of the page as it came."""
 _LARGEST_ENLARGEMENT: Final = 3.0
-_STATED_DPI: Final = (100, 1200)
-"""Resolutions that are believed. Phones write 72 whatever the picture shows."""
-
-_KINDS: Final = {
-    b"\xff\xd8\xff": "JPEG",
-    b"\x89PNG\r\n\x1a\n": "PNG",
-    b"II*\x00": "TIFF",
-    b"MM\x00*": "TIFF",
-    b"II+\x00": "TIFF",
-    b"MM\x00+": "TIFF",
-}
-_PHOTO_KINDS: Final = ("JPEG", "PNG", "WEBP", "HEIF")
-"""What phones and messengers make."""
-_PDF_WITHIN: Final = 1024
-"""Bytes in which the mark of a PDF may stand; some scanners write something before it."""
-
-_COLOURED: Final = 40
-"""Difference of the strongest and weakest channel from which a pixel counts as coloured."""
-_COLOUR_SHARE: Final = 0.002
-"""Share of coloured pixels from which a page stays in colour: one line written with a blue pen."""
-_PAPER: Final = 245
-"""Brightness that the paper of a sheet is raised to."""
-_LARGEST_GAIN: Final = 1.6
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """A decoded page before anything is done to it, and its resolution in dpi, stated or guessed."""
-
-    image: Image
-    dpi: float
 
 
 def main() -> int:
@@ -121,7 +96,7 @@ def _confine(limits: Limits) -> None:
         resource.setrlimit(what, (soft, hard))
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # the parent has gone: nothing is left to do
     cv2.setNumThreads(1)
-    Pictures.MAX_IMAGE_PIXELS = None  # _decoded checks each picture against the limits itself
+    Pictures.MAX_IMAGE_PIXELS = None  # scanner.decoding checks each picture against the limits itself
 
 
 def _answer(answers: BinaryIO, **answer: object) -> None:
@@ -130,174 +105,118 @@ def _answer(answers: BinaryIO, **answer: object) -> None:
 
 
 def _give_photo(answers: BinaryIO, file: BinaryIO, limits: Limits, longest: int) -> None:
-    pi_heif.register_heif_opener(thumbnails=False)
-    pi_heif.options.DECODE_THREADS = 1
-    try:
-        picture: Pictures.Image = Pictures.open(file, formats=_PHOTO_KINDS)
-    except UnidentifiedImageError:
-        raise NotAScanError(limits) from None
-    _check_pixels(picture, limits)
-    if picture.mode in {"1", "P", "PA"} or "transparency" in picture.info:  # colours that cannot be mixed
-        picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-    elif picture.mode.startswith("I;16"):
-        picture = Pictures.fromarray(_eight_bits(picture))
-    picture.thumbnail((longest, longest), Pictures.Resampling.LANCZOS)
-    _turn_upright(picture)
-    shown = np.asarray(_on_white(_in_srgb(picture)).convert("RGB"))
+    shown = decoding.photo(file, limits, longest)
     _answer(answers, kind="photo", size=shown.shape[1::-1])
-    answers.write(shown.tobytes())
+    answers.write(shown.data)
     answers.flush()
 
 
-def _in_srgb(picture: Pictures.Image) -> Pictures.Image:
-    """The picture in the colours that it has by its profile: phones save in others than screens show."""
-    profile = picture.info.get("icc_profile")
-    if profile and picture.mode in {"L", "RGB", "RGBA", "CMYK"}:
-        with suppress(ImageCms.PyCMSError):
-            meant, screen = ImageCms.getOpenProfile(BytesIO(profile)), ImageCms.createProfile("sRGB")
-            mode = "RGBA" if picture.mode == "RGBA" else "RGB"
-            return ImageCms.profileToProfile(picture, meant, screen, outputMode=mode) or picture
-    return picture
-
-
 def _give_pages(answers: BinaryIO, file: BinaryIO, limits: Limits) -> None:
-    count, sources = _open(file, limits)
+    count, sources = decoding.open_pages(file, limits)
     _answer(answers, kind="pages", pages=count)
     for source in sources:
         _give_page(answers, source)
 
 
-def _open(file: BinaryIO, limits: Limits) -> tuple[int, Iterator[_Source]]:
-    """The number of pages, and the pages, decoded one at a time."""
-    start = file.read(_PDF_WITHIN)
-    file.seek(0)
-    for magic, kind in _KINDS.items():
-        if start.startswith(magic):
-            return _open_picture(file, kind, limits)
-    if b"%PDF-" in start:
-        return _open_pdf(file, limits)
-    raise NotAScanError(limits)
-
-
-def _open_pdf(file: BinaryIO, limits: Limits) -> tuple[int, Iterator[_Source]]:
-    try:
-        pdf = pypdfium2.PdfDocument(file)
-    except pypdfium2.PdfiumError as error:
-        raise (PasswordError if error.err_code == FPDF_ERR_PASSWORD else DamagedError)(limits) from None
-    if len(pdf) > limits.pages:
-        raise TooManyPagesError(limits)
-    pdf.init_forms()
-    return len(pdf), (_render(pdf, number) for number in range(len(pdf)))
-
-
-def _render(pdf: pypdfium2.PdfDocument, number: int) -> _Source:
-    page = pdf[number]
-    width, height = (max(edge, 1.0) for edge in page.get_size())
-    scale = min(DPI / 72, (MAX_PIXELS / (width * height)) ** 0.5, MAX_EDGE / max(width, height))
-    bitmap = page.render(scale=scale, rev_byteorder=True)
-    image = np.array(bitmap.to_numpy(), np.uint8)
-    bitmap.close()
-    page.close()
-    return _Source(image, scale * 72)
-
-
-def _open_picture(file: BinaryIO, kind: str, limits: Limits) -> tuple[int, Iterator[_Source]]:
-    picture = Pictures.open(file, formats=[kind])
-    # Only TIFF has pages; more pictures in a JPEG or PNG are previews and animations.
-    count = getattr(picture, "n_frames", 1) if kind == "TIFF" else 1
-    if count > limits.pages:
-        raise TooManyPagesError(limits)
-    return count, (_decoded(picture, number, limits) for number in range(count))
-
-
-def _decoded(picture: Pictures.Image, number: int, limits: Limits) -> _Source:
-    if number:
-        picture.seek(number)
-    _check_pixels(picture, limits)
-    stated = picture.info.get("dpi")
-    picture.load()
-    _turn_upright(picture)
-    if picture.mode.startswith("I;16"):
-        image = _eight_bits(picture)
-    elif picture.has_transparency_data:
-        image = np.asarray(_on_white(picture))
-    elif picture.mode in {"L", "RGB"}:
-        image = np.asarray(picture)
-    else:
-        image = np.asarray(picture.convert("L" if picture.mode in {"1", "I", "F"} else "RGB"))
-    return _Source(image, _resolution(stated, image))
-
-
-def _check_pixels(picture: Pictures.Image, limits: Limits) -> None:
-    if picture.width * picture.height > limits.megapixels * 1_000_000:
-        raise TooManyPixelsError(limits)
-
-
-def _eight_bits(picture: Pictures.Image) -> Image:
-    return (np.asarray(picture) >> 8).astype(np.uint8)
-
-
-def _on_white(picture: Pictures.Image) -> Pictures.Image:
-    """The picture itself where nothing of it can be seen through, otherwise on white, as RGB."""
-    if not picture.has_transparency_data:
-        return picture
-    behind = Pictures.new("RGBA", picture.size, "white")
-    behind.alpha_composite(picture.convert("RGBA"))
-    return behind.convert("RGB")
-
-
-def _turn_upright(picture: Pictures.Image) -> None:
-    """Turn the picture as its EXIF says; a broken EXIF says nothing."""
-    with suppress(OSError, ValueError, TypeError, KeyError, SyntaxError, OverflowError):
-        ImageOps.exif_transpose(picture, in_place=True)
-
-
-def _resolution(stated: object, image: Image) -> float:
-    """The stated resolution where it can be believed, else that of a picture that shows an A4 page."""
-    if isinstance(stated, tuple) and len(stated) == 2 and all(isinstance(value, Real) for value in stated):
-        dpi = min(float(value) for value in stated)
-        if _STATED_DPI[0] <= dpi <= _STATED_DPI[1]:
-            return dpi
-    return float(max(image.shape[:2]) / PAGE.height * 25.4)
-
-
-def _give_page(answers: BinaryIO, source: _Source) -> None:
+def _give_page(answers: BinaryIO, source: decoding.Source) -> None:
+    untouched, untouched_dpi = _resized(source.image, source.dpi, largest=1.0, to=UNTOUCHED_DPI)
     image, dpi = _resized(source.image, source.dpi, largest=1.0)
-    grey = _grey(image)
+    grey = cleaning.grey_of(image)
     codes = matrix.read_page(grey)
     sheet = straighten.locate(grey, _ours(codes))
     at_places: list[matrix.Matrix] = []
     if sheet is not None and len(_ours(codes)) < 2:
-        at_places = matrix.read_places(_grey(straighten.flatten(grey, sheet)))
+        at_places = matrix.read_places(cleaning.grey_of(straighten.flatten(grey, sheet)))
     if not _ours(codes) and not at_places:
         codes += matrix.read_scaled(grey)
         if sheet is None and _ours(codes):
             sheet = straighten.locate(grey, _ours(codes))
+    codes += at_places
+    if not cleaning.coloured(image):
+        image = grey
     if sheet is not None:
         geometry = Geometry.SHEET
-        image, dpi = _whitened(straighten.flatten(image, sheet)), DPI
+        image, dpi = straighten.flatten(image, sheet), DPI
     else:
         geometry = Geometry.AS_IT_CAME
         if upright := _ours(codes):
             geometry = Geometry.TURNED
             image, dpi = straighten.turn(image, upright[0])
         image, dpi = _resized(image, dpi, largest=_LARGEST_ENLARGEMENT)
-    coloured = _coloured(image)
-    for_reading = _grey(image)
-    picture, _ = _resized(image if coloured else for_reading, dpi, largest=1.0, to=PICTURE_DPI)
+    look = _cleaned(image, dpi, geometry, _side(codes))
+    matrices: list[MatrixSample] = []
+    lines: list[LineSample] = []
+    if not any(code.ours for code in codes):
+        matrices = sampling.sample_matrices(grey, [*([] if sheet is None else [sheet]), *frame.guesses(grey)])
+        lines = symbols.sample_symbols(look.reading) if sheet is not None else []
     _answer(
         answers,
         kind="page",
-        dpi=max(round(dpi), 1),
-        grey=for_reading.shape[1::-1],
-        picture=picture.shape[1::-1],
-        colour=coloured,
+        reading=_head(look.reading, dpi),
+        picture=_head(look.picture, look.picture_dpi),
+        untouched=_head(untouched, untouched_dpi),
         geometry=geometry,
-        codes=[{"text": code.text, "method": code.method} for code in codes + at_places],
+        codes=[{"text": code.text, "method": code.method} for code in codes],
+        matrices=[{"place": sample.place, "modules": _base64(sample.modules)} for sample in matrices],
+        lines=[{"place": sample.place, "symbols": _base64(sample.symbols)} for sample in lines],
+        boxes=[{"filled": box.filled, "outline": box.outline} for box in look.boxes],
+        ink=look.ink,
     )
-    answers.write(for_reading.tobytes())
-    answers.write(picture.tobytes())
+    pictures = look.reading, look.picture, untouched
+    answers.writelines(np.ascontiguousarray(picture).data for picture in pictures)
     answers.flush()
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A page as it is read and as it is shown, and what is on it."""
+
+    reading: Grey
+    picture: Image
+    picture_dpi: float
+    boxes: tuple[BoxInk, ...]
+    ink: float
+
+
+def _cleaned(image: Image, dpi: float, geometry: Geometry, side: Side | None) -> _Look:
+    grey = cleaning.clean(cleaning.grey_of(image), dpi)
+    if image.ndim == 3 and cleaning.coloured(image):
+        picture, picture_dpi = _resized(image, dpi, largest=1.0, to=PICTURE_DPI)
+        picture = cleaning.clean(picture, picture_dpi)
+    else:
+        picture, picture_dpi = _resized(grey, dpi, largest=1.0, to=PICTURE_DPI)
+    if geometry is not Geometry.SHEET:
+        if geometry is Geometry.AS_IT_CAME and (angle := cleaning.skew(grey, dpi)):
+            grey, picture = cleaning.turned(grey, angle), cleaning.turned(picture, angle)
+        reading = cleaning.without_rules(grey, dpi)
+        return _Look(reading, picture, picture_dpi, (), cleaning.ink(reading, dpi))
+    boxes = tick_boxes.measure(grey)
+    if side is None:
+        side = TICK_SIDE if tick_boxes.is_tick_side(boxes) else Side.B
+    area = writing(side)
+    rules = (area.y + line * RULE for line in range(1, round(area.height / RULE) + 1))
+    reading = cleaning.without_rules(grey, dpi, tuple(round(y * PIXELS_PER_MM) for y in rules))
+    return _Look(reading, picture, picture_dpi, boxes, cleaning.ink(reading, dpi, _printed(side)))
+
+
+def _printed(side: Side) -> Iterator[Rect]:
+    """The parts of a sheet on which nobody writes."""
+    yield from (*MARKS, *MATRICES, HEADER, *READABLE, INSTRUCTIONS, RETURN_ADDRESS)
+    if side is TICK_SIDE:
+        yield TICKS
+
+
+def _side(codes: list[matrix.Matrix]) -> Side | None:
+    agreed = matrix_codes((code.text, code.method) for code in codes).agreed
+    return agreed.side if agreed else None
+
+
+def _head(picture: Image, dpi: float) -> dict[str, object]:
+    return {"size": picture.shape[1::-1], "dpi": max(round(dpi), 1), "colour": picture.ndim == 3}
+
+
+def _base64(soft: NDArray[np.int8]) -> str:
+    return base64.b64encode(soft.tobytes()).decode()
 
 
 def _ours(codes: list[matrix.Matrix]) -> list[matrix.Points]:
@@ -311,29 +230,9 @@ def _resized(image: Image, dpi: float, *, largest: float, to: int = DPI) -> tupl
     if abs(scale - 1) < 0.02:
         return image, dpi
     size = max(round(width * scale), 1), max(round(height * scale), 1)
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    # Of two thirds every pixel is seen by the linear way too, at a sixth of the time.
+    how = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_LINEAR if scale > 0.6 else cv2.INTER_AREA
     return cast("Image", cv2.resize(image, size, interpolation=how)), dpi * scale
-
-
-def _grey(image: Image) -> matrix.Grey:
-    return image if image.ndim == 2 else cast("matrix.Grey", cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
-
-
-def _whitened(sheet: Image) -> Image:
-    """The sheet with its paper raised to white, each channel by one gain, so that shades stay shades."""
-    paper = np.percentile(sheet[::8, ::8].reshape(-1, 1 if sheet.ndim == 2 else 3), 70, axis=0)
-    gain = np.clip(_PAPER / np.maximum(paper, 1), 1, _LARGEST_GAIN)
-    levels = np.clip(np.arange(256)[:, None] * gain, 0, 255).round().astype(np.uint8)
-    return cast("Image", cv2.LUT(sheet, levels.reshape(1, 256, -1)))
-
-
-def _coloured(image: Image) -> bool:
-    if image.ndim == 2:
-        return False
-    quarter = max(image.shape[1] // 4, 1), max(image.shape[0] // 4, 1)  # averages the colour noise of a camera away
-    red, green, blue = cv2.split(cv2.resize(image, quarter, interpolation=cv2.INTER_AREA))
-    spread = cv2.subtract(cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue))
-    return float(np.mean(spread > _COLOURED)) >= _COLOUR_SHARE
 
 
 if __name__ == "__main__":

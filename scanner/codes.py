@@ -20,6 +20,10 @@ class Method(StrEnum):
     """The matrix code, where it must be on the straightened page."""
     READABLE = "readable"
     """The readable code, by text recognition."""
+    SOFT_MATRIX = "soft_matrix"
+    """The modules of the matrix code, compared with all codes that are outstanding."""
+    SOFT_READABLE = "soft_readable"
+    """The symbols of the readable code, or these and the modules together, compared likewise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,13 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from relay.domain.sheet import Rect
+
+Transform = NDArray[np.float64]
+"""A 3 x 3 homography; where nothing else is said, from millimetres on the sheet to pixels of the picture."""
 
 DPI: Final = 300
 """Resolution of a straightened sheet, and of every other page where its own allows it."""

@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from relay.domain.lives import PageState, Record, ScanState
+from relay.domain.lives import SENT, PageState, Record, ReplyState
 from relay.domain.reasons import PageDoubt
-from relay.domain.reply_code import NotAReplyCodeError, ReplyCode, read_code
-from relay.sealing import ContentKey, Context, PrivateKey, SealBrokenError
+from relay.domain.reply_code import ALPHABET, GROUP, NotAReplyCodeError, ReplyCode, Side, read_code
+from relay.sealing import ContentKey, Context, PrivateKey
 from relay.store.letters import is_rendered, read_body
 from relay.store.sealed import load_key
-from relay.store.tables import (
-    facilities,
-    letters,
-    pages,
-    prisoners,
-    replies,
-    reply_order_letters,
-    scans,
-)
-from scanner.matching import SENT
-from scanner.steps import Reading
+from relay.store.tables import facilities, letters, pages, prisoners, replies, reply_order_letters, reply_orders
+from scanner.reading import Reading
+from scanner.suggesting import Known, Why, plain, with_neighbours
 
-CANDIDATES: int = 20
-"""Letters that are offered at most."""
-NAMESAKES: int = 1000
+CANDIDATES: Final = 20
+"""Codes that a search offers at most."""
+NAMESAKES: Final = 1000
 """Prisoners of one name whose letters are looked at; who searches for less than a name has to say more."""
-HEAP_SHOWN: int = 200
+HEAP_SHOWN: Final = 200
 """Pages of the heap that are shown; the next ones come when these are decided about."""
+
+WAITS: Final = pages.c.state.in_([PageState.UNMATCHED, PageState.HELD])
 
 
 class NoSuchPageError(LookupError):
@@ -52,61 +47,154 @@ class WaitingPage:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A letter that a page might answer."""
+    """A letter that a page might answer, or the letters on one card: they all get the answer."""
 
     letter_id: str
+    """Of a card any one."""
     code: ReplyCode
     prisoner: str
     facility: str
-    printed_name: str
+    printed_names: tuple[str, ...]
     written_at: datetime.datetime
+    why: Why | None = None
+    """What speaks for it, where it was not searched for."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReceivedScan:
-    """A received file as the screens show it."""
-
-    id: str
-    name: str
-    """Empty where it cannot be opened any more."""
-    state: ScanState
-    reason: str | None
-    problem: str | None
-    """Why the file, or a reply in it, was set aside."""
-    received_at: datetime.datetime
-    placed: int
-    waiting: int
-
-
-_WAITS = pages.c.state.in_([PageState.UNMATCHED, PageState.HELD])
+def _waiting(row: sa.Row[Any]) -> WaitingPage:
+    # A page that was put away and taken back waits without a doubt of its own.
+    doubt = PageDoubt(row.doubt) if row.doubt else PageDoubt.NO_CODE
+    return WaitingPage(row.id, row.scan_id, row.number, doubt, row.state_since)
 
 
 async def waiting_pages(connection: AsyncConnection) -> list[WaitingPage]:
     """The heap, the oldest first."""
     rows = await connection.execute(
-        sa.select(pages).where(_WAITS).order_by(pages.c.state_since, pages.c.number).limit(HEAP_SHOWN)
+        sa.select(pages).where(WAITS).order_by(pages.c.state_since, pages.c.number, pages.c.id).limit(HEAP_SHOWN)
     )
-    return [WaitingPage(row.id, row.scan_id, row.number, PageDoubt(row.doubt), row.state_since) for row in rows]
+    return [_waiting(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """How many wait, and since when the oldest does."""
+
+    count: int
+    oldest: datetime.datetime | None
+
+
+async def waiting_count(connection: AsyncConnection) -> Queue:
+    """The whole heap."""
+    return Queue(
+        *(await connection.execute(sa.select(sa.func.count(), sa.func.min(pages.c.state_since)).where(WAITS))).one()
+    )
+
+
+async def replies_held(connection: AsyncConnection) -> Queue:
+    """The replies that wait for a look."""
+    held = (replies.c.state == ReplyState.HELD, replies.c.pages_of.is_(None))
+    return Queue(
+        *(await connection.execute(sa.select(sa.func.count(), sa.func.min(replies.c.state_since)).where(*held))).one()
+    )
+
+
+async def next_waiting(connection: AsyncConnection, after: str) -> str | None:
+    """The id of the page to be decided about after this one: the next of the heap, at its end the first again."""
+    order = (pages.c.state_since, pages.c.number, pages.c.id)
+    place = (await connection.execute(sa.select(*order).where(pages.c.id == after))).one_or_none()
+    query = sa.select(pages.c.id).where(WAITS, pages.c.id != after).order_by(*order).limit(1)
+    found: str | None = None
+    if place is not None:
+        found = await connection.scalar(
+            query.where(
+                sa.tuple_(*order)
+                > sa.tuple_(*(sa.literal(value, column.type) for value, column in zip(place, order, strict=True)))
+            )
+        )
+    return found if found is not None else await connection.scalar(query)
 
 
 async def waiting_page(
     connection: AsyncConnection, page_id: str, office: PrivateKey
 ) -> tuple[WaitingPage, Reading, ContentKey]:
     """One page of the heap, what was read from it, and the key of its scan. Raises NoSuchPageError."""
-    row = (await connection.execute(sa.select(pages).where(_WAITS, pages.c.id == page_id))).one_or_none()
+    row = (await connection.execute(sa.select(pages).where(WAITS, pages.c.id == page_id))).one_or_none()
     if row is None:
         raise NoSuchPageError
     key = await load_key(connection, Context(Record.SCAN, row.scan_id), office)
-    reading = Reading.model_validate_json(key.decrypt(row.reading, f"reading {row.number}"))
-    page = WaitingPage(row.id, row.scan_id, row.number, PageDoubt(row.doubt), row.state_since)
-    return page, reading, key
+    return _waiting(row), Reading.opened(row.reading, key, row.number), key
 
 
-async def candidates(
-    connection: AsyncConnection, office: PrivateKey, codes: tuple[str, ...], search: str
+async def suggested(
+    connection: AsyncConnection, office: PrivateKey, page: WaitingPage, reading: Reading
 ) -> list[Candidate]:
-    """Letters that may have an answer: those of the codes, or those that a search finds by code or prisoner's name."""
+    """The letters that are suggested for a page of the heap, the likeliest first."""
+    known, sheets = await _known(connection, page.scan_id)
+    found = with_neighbours(reading.suggested, known, page.number, sheets)
+    whys = {one.code: one.why for one in found}
+    offered: dict[str, Candidate] = {
+        one.code: one for one in await _candidates(connection, office, [one.code for one in found], whys)
+    }
+    return [offered[one.code] for one in found if one.code in offered]
+
+
+async def _known(connection: AsyncConnection, scan_id: str) -> tuple[dict[int, Known], dict[str, int]]:
+    """The pages of a scan that are in an answer, and how many sheets were ordered with each code."""
+    first = (
+        sa.select(sa.func.min(reply_order_letters.c.code))
+        .where(reply_order_letters.c.letter_id == replies.c.letter_id)
+        .scalar_subquery()
+    )
+    placed = (
+        sa.select(pages.c.number, sa.func.coalesce(pages.c.code, first).label("code"), pages.c.sheet, pages.c.side)
+        .join(replies, replies.c.id == pages.c.reply_id)
+        .where(pages.c.scan_id == scan_id, pages.c.state == PageState.PLACED)
+        .subquery()
+    )
+    rows = await connection.execute(
+        sa.select(placed, reply_orders.c.sheets).join(reply_orders, reply_orders.c.code == placed.c.code)
+    )
+    known, sheets = {}, {}
+    for row in rows:
+        known[row.number] = Known(row.code, row.sheet, Side(row.side) if row.side else None)
+        sheets[row.code] = row.sheets
+    return known, sheets
+
+
+async def searched(connection: AsyncConnection, office: PrivateKey, search: str) -> list[Candidate]:
+    """The letters that a search finds by code, by a part of it, or by words of the prisoner's name; newest first."""
+    symbols = "".join(search.upper().split())
+    try:
+        found = await _candidates(connection, office, [read_code(search).code])
+    except NotAReplyCodeError:
+        found = []
+    if not found and (names := await _named(connection, plain(search).split())):
+        found = await _candidates(connection, office, await _newest(connection, letters.c.prisoner_id.in_(names)))
+    if not found and len(symbols) >= GROUP and set(symbols) <= set(ALPHABET):
+        part = reply_order_letters.c.code.contains(symbols, autoescape=True)
+        found = await _candidates(connection, office, await _newest(connection, part))
+    return found
+
+
+_ANSWERABLE: Final = (letters.c.state.in_(SENT), is_rendered())
+
+
+async def _newest(connection: AsyncConnection, which: sa.ColumnElement[bool]) -> Sequence[str]:
     query = (
+        sa.select(reply_order_letters.c.code)
+        .join(letters, letters.c.id == reply_order_letters.c.letter_id)
+        .where(*_ANSWERABLE, which)
+        .group_by(reply_order_letters.c.code)
+        .order_by(sa.func.max(letters.c.created_at).desc())
+        .limit(CANDIDATES)
+    )
+    return (await connection.scalars(query)).all()
+
+
+async def _candidates(
+    connection: AsyncConnection, office: PrivateKey, codes: Sequence[str], whys: dict[str, Why] | None = None
+) -> list[Candidate]:
+    """The letters of these codes that may have an answer, in the order of the codes."""
+    rows = await connection.execute(
         sa.select(
             letters.c.id,
             letters.c.created_at,
@@ -117,29 +205,24 @@ async def candidates(
         .join(reply_order_letters, reply_order_letters.c.letter_id == letters.c.id)
         .join(prisoners, prisoners.c.id == letters.c.prisoner_id)
         .join(facilities, facilities.c.id == prisoners.c.facility_id)
-        .where(letters.c.state.in_(SENT), is_rendered())
-        .order_by(letters.c.created_at.desc())
-        .limit(CANDIDATES)
+        .where(*_ANSWERABLE, reply_order_letters.c.code.in_(codes))
+        .order_by(letters.c.id)
     )
-    if search:
-        try:
-            codes = (read_code(search).code,)
-        except NotAReplyCodeError:
-            codes = ()
-    if codes:
-        query = query.where(reply_order_letters.c.code.in_(codes))
-    else:
-        query = query.where(letters.c.prisoner_id.in_(await _named(connection, search.casefold().split())))
+    of_codes: dict[str, list[Any]] = {}
+    for row in rows.all():
+        of_codes.setdefault(row.code, []).append(row)
     return [
         Candidate(
-            row.id,
-            row.code,
-            row.prisoner,
-            row.facility,
-            (await read_body(connection, row.id, office)).printed_name,
-            row.created_at,
+            same[0].id,
+            same[0].code,
+            same[0].prisoner,
+            same[0].facility,
+            tuple([(await read_body(connection, row.id, office)).printed_name for row in same]),
+            max(row.created_at for row in same),
+            (whys or {}).get(code),
         )
-        for row in (await connection.execute(query)).all()
+        for code in codes
+        if (same := of_codes.get(code))
     ]
 
 
@@ -147,49 +230,5 @@ async def _named(connection: AsyncConnection, words: list[str]) -> list[str]:
     """The prisoners whose name has all these words; none for no words."""
     if not words:
         return []
-    # Names are compared here: the lower() of SQLite knows ASCII only.
     everyone = await connection.execute(sa.select(prisoners.c.id, prisoners.c.name))
-    return [row.id for row in everyone if all(word in row.name.casefold() for word in words)][:NAMESAKES]
-
-
-async def received(connection: AsyncConnection, office: PrivateKey, limit: int = 30) -> list[ReceivedScan]:
-    """The files that came last, first those that are being read or have a problem, each newest first."""
-    reply_error = (
-        sa.select(sa.func.max(replies.c.last_error))
-        .where(replies.c.scan_id == scans.c.id, replies.c.set_aside_at.is_not(None))
-        .scalar_subquery()
-    )
-    count = sa.select(sa.func.count()).where(pages.c.scan_id == scans.c.id)
-    rows = await connection.execute(
-        sa.select(
-            scans,
-            count.where(pages.c.state == PageState.PLACED).scalar_subquery().label("placed"),
-            count.where(_WAITS).scalar_subquery().label("waiting"),
-            reply_error.label("reply_error"),
-        )
-        .order_by(
-            sa.or_(scans.c.state == ScanState.RECEIVED, reply_error.is_not(None)).desc(), scans.c.created_at.desc()
-        )
-        .limit(limit)
-    )
-    return [
-        ReceivedScan(
-            row.id,
-            await _name(connection, row, office),
-            ScanState(row.state),
-            row.reason,
-            row.last_error if row.set_aside_at else row.reply_error,
-            row.created_at,
-            row.placed,
-            row.waiting,
-        )
-        for row in rows.all()
-    ]
-
-
-async def _name(connection: AsyncConnection, scan: sa.Row[Any], office: PrivateKey) -> str:
-    # One file whose key is gone hides no other one.
-    try:
-        return (await load_key(connection, Context(Record.SCAN, scan.id), office)).decrypt(scan.name, "name").decode()
-    except SealBrokenError:
-        return ""
+    return [row.id for row in everyone if all(word in plain(row.name) for word in words)][:NAMESAKES]

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import subprocess
 import sys
 import sysconfig
@@ -22,73 +21,72 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Annotated, BinaryIO, Final, Literal
+from typing import BinaryIO, Final
 
 import structlog
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 import relay
 import scanner
 from relay.domain.photos import LONGEST_SIDE
-from scanner.codes import Method, PageCodes, matrix_codes
+from scanner.answers import START_SECONDS, Answers, ChildFailedError, Count, Done, Page, Photo, Picture
+from scanner.codes import PageCodes, matrix_codes
 from scanner.geometry import Geometry
-from scanner.limits import (
-    REFUSALS,
-    DamagedError,
-    Limits,
-    NotAScanError,
-    RanOutOfMemoryError,
-    Reason,
-    ScanRefusedError,
-    TookTooLongError,
-    TooLargeError,
-    TooManyPagesError,
-)
+from scanner.limits import DamagedError, Limits, NotAScanError, TooLargeError, TooManyPagesError
+from scanner.samples import Samples
+
+__all__ = ["ChildFailedError", "PageFile", "pages", "photo", "sandbox_available", "split"]
 
 LOG: Final = structlog.get_logger()
-MAX_EDGE: Final = 20_000
-"""Pixels of one edge that are believed of the child."""
-MAX_PIXELS: Final = 40_000_000
-"""Pixels of one page that are believed of the child."""
-LINE: Final = 64 * 1024
-"""Bytes of one answer of the child without its pixels."""
 GREY_PAGE: Final = 300_000
 """Bytes that the picture of a grey page should stay under: a reply of ten pages then passes through any mail."""
 COLOUR_PAGE: Final = 600_000
-_QUALITIES: Final = (80, 70, 60, 50, 40)
-"""JPEG qualities, tried until the picture is small enough; handwriting at 40 is still well readable."""
-_START_SECONDS: Final = 60
-"""How long the child may take to load its libraries, on a busy machine."""
-
-
-class ChildFailedError(Exception):
-    """The limited child could not start. This is a fault of the installation and not of the file: try again later."""
+_QUALITIES: Final = (75, 65, 55, 45, 35)
+"""JPEG qualities, tried until the picture is small enough; handwriting at 35 is still readable."""
+BLANK: Final = 3.0
+"""Square millimetres of writing under which a page is blank. The shortest word in faint pencil has over 6; on empty
+pages dust, holes, shadows of the scanner and what shines through leave under 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageFile:
-    """One page of a file, cleaned. Its two files belong to the caller."""
+    """One page of a file, cleaned. Its three files belong to the caller."""
 
     number: int
     """Place in the received file, from 1."""
+    of: int
+    """How many pages the file has."""
     jpeg: Path
-    """The picture to keep and to send: grey or colour, at most 200 dpi, its resolution written in it."""
+    """The cleaned picture, to keep and to send: grey or colour, at most 200 dpi, its resolution written in it."""
+    untouched: Path
+    """The page as it came, at most 150 dpi: a JPEG as well."""
     pgm: Path
-    """Grey pixels for text recognition, at `dpi`."""
+    """Grey pixels for text recognition, at `dpi`: cleaned, without ruled lines."""
     width: int
     """Pixels of `pgm`."""
     height: int
     dpi: int
     colour: bool
+    """Whether `jpeg` is in colour."""
     geometry: Geometry
     codes: PageCodes
-    """What the matrix codes say; `scanner.printed_code` adds the readable code where they say nothing."""
+    """What the matrix codes say; `scanner.ladder` goes on where they say nothing."""
+    samples: Samples
 
     @property
     def straightened(self) -> bool:
         """Whether places of a reply sheet are places of this page."""
         return self.geometry is Geometry.SHEET
+
+    def remove(self) -> None:
+        """Remove its files."""
+        for file in (self.jpeg, self.untouched, self.pgm):
+            file.unlink(missing_ok=True)
+
+    @property
+    def blank(self) -> bool:
+        """Whether nothing is written on the page."""
+        return self.samples.ink < BLANK
 
 
 async def split(path: Path, into: Path, limits: Limits) -> list[PageFile]:
@@ -112,10 +110,10 @@ async def pages(path: Path, into: Path, limits: Limits) -> AsyncGenerator[PageFi
         raise NotAScanError(limits)
     async with (
         _ended(await _start(path, limits)) as child,
-        aclosing(_read(_Answers(child, limits), limits)) as given,
+        aclosing(_read(Answers(child, limits), limits)) as given,
     ):
-        async for number, page, grey, picture in given:
-            yield await asyncio.to_thread(_keep, number, page, grey, picture, into)
+        async for number, of, page, pixels in given:
+            yield await asyncio.to_thread(_keep, number, of, page, pixels, into)
 
 
 async def photo(untrusted: bytes, limits: Limits) -> Image.Image:
@@ -126,13 +124,13 @@ async def photo(untrusted: bytes, limits: Limits) -> Image.Image:
     if len(untrusted) > limits.megabytes * 1_000_000:
         raise TooLargeError(limits)
     async with _ended(await _start_on_photo(untrusted, limits)) as child:
-        answers = _Answers(child, limits)
+        answers = Answers(child, limits)
         await answers.started()
         found = await answers.next()
-        if not isinstance(found, _Photo):
+        if not isinstance(found, Photo):
             raise DamagedError(limits)
         pixels = await answers.pixels(found.size, 3)
-        if not isinstance(await answers.next(), _Done):
+        if not isinstance(await answers.next(), Done):
             raise DamagedError(limits)
     return Image.frombytes("RGB", found.size, pixels)
 
@@ -158,7 +156,7 @@ def _sandbox_runs() -> bool:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         env=_environment(),
-        timeout=_START_SECONDS,
+        timeout=START_SECONDS,
         check=False,
     )
     return tried.returncode == 0
@@ -235,162 +233,60 @@ async def _ended(child: Process) -> AsyncIterator[Process]:
         await child.wait()
 
 
-# --- its answers
+# --- its pages
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-class _Ready(_Answer):
-    kind: Literal["ready"]
-
-
-class _Count(_Answer):
-    kind: Literal["pages"]
-    pages: int = Field(ge=1)
-
-
-_Edge = Annotated[int, Field(ge=1, le=MAX_EDGE)]
-
-
-class _Code(_Answer):
-    text: str = Field(max_length=200)
-    method: Literal[Method.MATRIX, Method.MATRIX_SCALED, Method.MATRIX_CROP]
-
-
-class _Page(_Answer):
-    kind: Literal["page"]
-    dpi: int = Field(ge=1, le=1200)
-    grey: tuple[_Edge, _Edge]
-    picture: tuple[_Edge, _Edge]
-    colour: bool
-    geometry: Geometry
-    codes: list[_Code] = Field(max_length=40)
-
-
-_Side = Annotated[int, Field(ge=1, le=LONGEST_SIDE)]
-
-
-class _Photo(_Answer):
-    kind: Literal["photo"]
-    size: tuple[_Side, _Side]
-
-
-class _Refused(_Answer):
-    kind: Literal["refused"]
-    reason: Reason
-
-
-class _Done(_Answer):
-    kind: Literal["done"]
-
-
-_ANSWER: Final[TypeAdapter[_Ready | _Count | _Page | _Photo | _Refused | _Done]] = TypeAdapter(
-    Annotated[_Ready | _Count | _Page | _Photo | _Refused | _Done, Field(discriminator="kind")]
-)
-
-
-class _Answers:
-    """Reads what the child says, within its time."""
-
-    def __init__(self, child: Process, limits: Limits) -> None:
-        assert child.stdout is not None
-        self._child, self._limits, self._untrusted = child, limits, child.stdout
-        self._seconds_left = float(limits.seconds)
-
-    async def started(self) -> None:
-        """Wait for the child to be ready for the file. Raises ChildFailedError."""
-        with suppress(TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValidationError):
-            async with asyncio.timeout(_START_SECONDS):
-                if isinstance(_ANSWER.validate_json(await self._untrusted.readuntil(b"\n")), _Ready):
-                    return
-        raise ChildFailedError("The process that reads scans could not start. `relay doctor` looks for the reason.")
-
-    async def next(self) -> _Ready | _Count | _Page | _Photo | _Done:
-        """What the child says next. Raises a ScanRefusedError, its own or for what it fails to say."""
-        try:
-            async with self._in_time():
-                untrusted_line = await self._untrusted.readuntil(b"\n")
-                answer = _ANSWER.validate_json(untrusted_line[:LINE])
-        except asyncio.IncompleteReadError:
-            raise await self._ended() from None
-        except (asyncio.LimitOverrunError, ValidationError):
-            raise DamagedError(self._limits) from None
-        if isinstance(answer, _Refused):
-            raise REFUSALS[answer.reason](self._limits)
-        return answer
-
-    async def pixels(self, size: tuple[int, int], channels: int) -> bytes:
-        """The pixels of a picture of this width and height; any bytes are pixels. Raises a ScanRefusedError."""
-        width, height = size
-        if width * height > MAX_PIXELS:
-            raise DamagedError(self._limits)
-        try:
-            async with self._in_time():
-                return await self._untrusted.readexactly(width * height * channels)
-        except asyncio.IncompleteReadError:
-            raise await self._ended() from None
-
-    @asynccontextmanager
-    async def _in_time(self) -> AsyncIterator[None]:
-        clock = asyncio.get_running_loop().time
-        began = clock()
-        try:
-            async with asyncio.timeout(min(self._limits.seconds_per_page, self._seconds_left)):
-                yield
-        except TimeoutError:
-            raise TookTooLongError(self._limits) from None
-        finally:
-            self._seconds_left -= clock() - began
-
-    async def _ended(self) -> ScanRefusedError:
-        """What the end of a child that said nothing more tells about the file."""
-        async with self._in_time():
-            status = await self._child.wait()
-        match -status if status < 0 else status - 128:  # bubblewrap passes a signal on as 128 + its number
-            case signal.SIGXCPU:
-                return TookTooLongError(self._limits)
-            case signal.SIGKILL:  # the system was short of memory
-                return RanOutOfMemoryError(self._limits)
-            case _:
-                return DamagedError(self._limits)
-
-
-async def _read(answers: _Answers, limits: Limits) -> AsyncGenerator[tuple[int, _Page, bytes, bytes], None]:
-    """Each page with its number, its grey pixels and its picture's pixels; all announced ones or an error."""
+async def _read(answers: Answers, limits: Limits) -> AsyncGenerator[tuple[int, int, Page, list[bytes]], None]:
+    """Each page with its number, the number of all, and the pixels of its pictures; all announced ones or an error."""
     await answers.started()
     count = await answers.next()
-    if not isinstance(count, _Count):
+    if not isinstance(count, Count):
         raise DamagedError(limits)
     if count.pages > limits.pages:
         raise TooManyPagesError(limits)
     for number in range(1, count.pages + 1):
         page = await answers.next()
-        if not isinstance(page, _Page):
+        if not isinstance(page, Page):
             raise DamagedError(limits)
-        grey = await answers.pixels(page.grey, 1)
-        yield number, page, grey, await answers.pixels(page.picture, 3 if page.colour else 1)
-    if not isinstance(await answers.next(), _Done):
+        pictures = (page.reading, page.picture, page.untouched)
+        yield number, count.pages, page, [await answers.pixels(picture.size, picture.channels) for picture in pictures]
+    if not isinstance(await answers.next(), Done):
         raise DamagedError(limits)
 
 
-def _keep(number: int, page: _Page, grey: bytes, picture: bytes, into: Path) -> PageFile:
+def _keep(number: int, of: int, page: Page, pixels: list[bytes], into: Path) -> PageFile:
     """Write the files of one page."""
-    width, height = page.grey
-    pgm, jpeg = into / f"{number:04d}.pgm", into / f"{number:04d}.jpg"
-    pgm.write_bytes(b"P5\n%d %d\n255\n" % (width, height) + grey)
-    jpeg.write_bytes(_jpeg(page, picture))
+    reading, picture, untouched = pixels
+    width, height = page.reading.size
+    names = f"{number:04d}.jpg", f"{number:04d}.untouched.jpg", f"{number:04d}.pgm"
+    jpeg, as_it_came, pgm = (into / name for name in names)
+    with pgm.open("wb") as file:
+        file.write(b"P5\n%d %d\n255\n" % (width, height))
+        file.write(reading)
+    jpeg.write_bytes(_jpeg(page.picture, picture))
+    as_it_came.write_bytes(_jpeg(page.untouched, untouched))
     codes = matrix_codes((code.text, code.method) for code in page.codes)
-    return PageFile(number, jpeg, pgm, width, height, page.dpi, page.colour, page.geometry, codes)
+    return PageFile(
+        number,
+        of,
+        jpeg,
+        as_it_came,
+        pgm,
+        width,
+        height,
+        page.reading.dpi,
+        page.picture.colour,
+        page.geometry,
+        codes,
+        page.samples,
+    )
 
 
-def _jpeg(page: _Page, picture: bytes) -> bytes:
-    image = Image.frombytes("RGB" if page.colour else "L", page.picture, picture)
-    dpi = max(round(page.dpi * page.picture[0] / page.grey[0]), 1)
+def _jpeg(picture: Picture, pixels: bytes) -> bytes:
+    image = Image.frombytes("RGB" if picture.colour else "L", picture.size, pixels)
     for quality in _QUALITIES:
         encoded = BytesIO()
-        image.save(encoded, "JPEG", quality=quality, optimize=True, dpi=(dpi, dpi))
-        if encoded.tell() <= (COLOUR_PAGE if page.colour else GREY_PAGE):
+        image.save(encoded, "JPEG", quality=quality, dpi=(picture.dpi, picture.dpi))
+        if encoded.tell() <= (COLOUR_PAGE if picture.colour else GREY_PAGE):
             break
     return encoded.getvalue()

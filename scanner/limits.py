@@ -21,8 +21,9 @@ class Limits:
     pages: int = 1000
     megapixels: int = 120
     """Pixels of one picture before it is decoded, in units of 10^6. A4 at 600 dpi has 35."""
-    seconds: int = 600
-    """Processor time of the child for the whole file, and time that it may be waited for."""
+    seconds: int = 3600
+    """Processor time of the child for the whole file, and time that it may be waited for. As many pages as are allowed,
+    on each of which a code is looked for in vain, take about 1000."""
     seconds_per_page: int = 60
     """How long one page may be waited for."""
     memory_megabytes: int = 3000
@@ -40,10 +41,12 @@ class Reason(StrEnum):
     DAMAGED = "damaged"
     TOOK_TOO_LONG = "took_too_long"
     RAN_OUT_OF_MEMORY = "ran_out_of_memory"
+    NO_ATTACHMENT = "no_attachment"
+    TOO_MANY_PARTS = "too_many_parts"
 
 
 REASONS: Final[dict[Reason, str]] = {
-    Reason.NOT_A_SCAN: _("This is not a scan: PDF, JPEG, PNG and TIFF are taken."),
+    Reason.NOT_A_SCAN: _("This is not a scan: PDF, TIFF, JPEG, PNG, WebP and HEIC are taken."),
     Reason.TOO_LARGE: _("This file is larger than {limit} MB. Scan fewer pages at once."),
     Reason.TOO_MANY_PAGES: _("This file has more than {limit} pages. Scan fewer pages at once."),
     Reason.TOO_MANY_PIXELS: _("A page of this file has more than {limit} million pixels. Scan with 300 dpi."),
@@ -51,6 +54,8 @@ REASONS: Final[dict[Reason, str]] = {
     Reason.DAMAGED: _("This file is damaged. Scan the pages again."),
     Reason.TOOK_TOO_LONG: _("Reading this file took too long. Scan the pages again, as JPEG if that is possible."),
     Reason.RAN_OUT_OF_MEMORY: _("Reading this file needed too much memory. Scan with 300 dpi."),
+    Reason.NO_ATTACHMENT: _("This mail has no scan attached. Send scans as PDF, TIFF or JPEG."),
+    Reason.TOO_MANY_PARTS: _("This mail is made of too many parts. Send fewer scans in one mail."),
 }
 """The sentence for each reason; those of limits name it as {limit}."""
 GOES_AGAIN: Final = (Reason.TOOK_TOO_LONG, Reason.RAN_OUT_OF_MEMORY)
@@ -114,6 +119,18 @@ class RanOutOfMemoryError(ScanRefusedError):
     reason = Reason.RAN_OUT_OF_MEMORY
 
 
+class NoAttachmentError(ScanRefusedError):
+    """The mail has nothing attached that could be a scan."""
+
+    reason = Reason.NO_ATTACHMENT
+
+
+class TooManyPartsError(ScanRefusedError):
+    """The mail has so many parts, or lines, that it was not taken apart."""
+
+    reason = Reason.TOO_MANY_PARTS
+
+
 REFUSALS: Final[dict[Reason, type[ScanRefusedError]]] = {
     error.reason: error
     for error in (
@@ -125,6 +142,8 @@ REFUSALS: Final[dict[Reason, type[ScanRefusedError]]] = {
         DamagedError,
         TookTooLongError,
         RanOutOfMemoryError,
+        NoAttachmentError,
+        TooManyPartsError,
     )
 }
 

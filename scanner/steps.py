@@ -1,42 +1,55 @@
-"""What the scanning changes: files are taken in, split into pages, pages placed, replies released."""
+"""What the scanning changes in files and pages: files are taken in and split, pages placed, by code or by hand."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from enum import StrEnum
+from typing import Any, Final
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from relay.domain.letters import Transcript, Word
 from relay.domain.lives import WORKER, Actor, LetterState, PageState, Record, ReplyState, ScanState, Who
 from relay.domain.reasons import PageDoubt
 from relay.domain.reply_code import ReplyCode
-from relay.domain.reply_parts import REPLY_PDF, reply_picture_part
-from relay.sealing import ContentKey, Context, PrivateKey, PublicKey
+from relay.sealing import ContentKey, Context, PrivateKey
 from relay.store import leases
 from relay.store.database import alone, new_id
 from relay.store.letters import is_rendered, on_card_with, ordered_by
-from relay.store.sealed import Store, load_key, name_blob, save_key
-from relay.store.tables import conversations, inboxes, letters, pages, replies, scans
-from relay.store.transitions import NotThereError, begin, move
-from relay.store.work import ChangedMeanwhileError
+from relay.store.sealed import Store, name_blob, save_key
+from relay.store.tables import letters, pages, replies, scans
+from relay.store.transitions import NotThereError, begin, move, note
 from scanner.codes import PageCodes
 from scanner.limits import GOES_AGAIN, Reason
-from scanner.matching import answerable, placing
+from scanner.matching import Circumstances, answerable, clashing_backs, placing
+from scanner.reading import Reading, scan_key
+from scanner.tick_steps import note_ticks
 
 ORIGINAL: Final = "original"
+CAME_AGAIN: Final = "came_again"
+"""The reason in the event of a scan whose bytes came once more."""
+
+
+class Source(StrEnum):
+    """How a file came."""
+
+    UPLOAD = "upload"
+    FOLDER = "folder"
+    MAIL = "mail"
+    """In a mail; the mail itself is kept as a scan too."""
+    SCANNER = "scanner"
+    COMMAND = "command"
+
+
+def is_file() -> sa.ColumnElement[bool]:
+    """The condition that a scan is a file with pages, and not the mail in which such files came."""
+    return sa.or_(scans.c.source != Source.MAIL, scans.c.came_in.is_not(None))
 
 
 class PageNotOpenError(Exception):
     """The page does not wait for a person, or the letter cannot have an answer."""
-
-
-class PagesChangedError(ChangedMeanwhileError):
-    """A page came to the reply while it was assembled; it is assembled again."""
 
 
 def page_picture(number: int) -> str:
@@ -44,21 +57,33 @@ def page_picture(number: int) -> str:
     return f"page-{number}.jpg"
 
 
-def page_text(number: int) -> str:
-    """The part of a scan that is the invisible text layer of a page."""
-    return f"page-{number}.text.pdf"
+def page_untouched(number: int) -> str:
+    """The part of a scan that is a page as it came."""
+    return f"page-{number}.untouched.jpg"
 
 
 @dataclass(frozen=True, slots=True)
 class TakenIn:
-    """A received file; `known` where the same bytes had come before."""
+    """A received file; `known` where the same bytes had come before: then it is the scan that they are."""
 
     scan_id: str
     known: bool
 
 
-async def take_in(store: Store, data: AsyncIterator[bytes], name: str, by: Actor) -> TakenIn:
-    """Store a file as it came, before anything looks at it. The same bytes again give the scan that is there."""
+async def take_in(
+    store: Store,
+    data: AsyncIterator[bytes],
+    name: str,
+    by: Actor,
+    *,
+    source: Source = Source.UPLOAD,
+    facility_id: str | None = None,
+    came_in: str | None = None,
+) -> TakenIn:
+    """Store a file as it came, before anything looks at it. The same bytes again give the scan that is there.
+
+    All its pages are from the facility where one is given; `came_in` is the mail that it was attached to.
+    """
     scan_id = new_id()
     key = ContentKey.new(Context(Record.SCAN, scan_id))
     digest = hashlib.sha256()
@@ -86,23 +111,18 @@ async def take_in(store: Store, data: AsyncIterator[bytes], name: str, by: Actor
                 sha256=digest.hexdigest(),
                 created_at=now,
                 name=key.encrypt(name.encode(errors="replace"), "name"),  # a name on a disk may be no Unicode
+                source=source,
+                facility_id=facility_id,
+                came_in=came_in,
             )
             await save_key(connection, key, [store.office])
             await name_blob(connection, key.context, ORIGINAL, blob_id)
+        else:
+            await note(connection, Record.SCAN, known, by=by, at=now, reason=CAME_AGAIN)
     if known is not None:
         await store.blobs.delete(blob_id)
         return TakenIn(known, known=True)
     return TakenIn(scan_id, known=False)
-
-
-class Reading(BaseModel):
-    """What was read from a page, sealed to the office until its reply is made."""
-
-    model_config = ConfigDict(frozen=True)
-
-    lines: tuple[tuple[Word, ...], ...]
-    suggested: tuple[str, ...]
-    """Reply codes to show to a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,31 +130,82 @@ class ReadPage:
     """A page of a scan with all that was found on it; its pictures are stored already."""
 
     number: int
-    codes: PageCodes
-    lines: tuple[tuple[Word, ...], ...]
+    reading: Reading
     picture: str
     """Id of the blob."""
-    text: str | None
-    """Id of the blob with the text layer."""
+    untouched: str
+    """Id of the blob with the page as it came."""
 
     @property
     def blobs(self) -> list[str]:
         """Ids of all its blobs."""
-        return [self.picture, *([self.text] if self.text else [])]
+        return [self.picture, self.untouched]
 
 
-async def split(store: Store, scan_id: str, owner: str, key: ContentKey, read: Sequence[ReadPage]) -> None:
-    """Note the pages of a scan and place each: in a reply, or before a person. Raises LeaseLostError."""
+async def note_count(store: Store, scan_id: str, count: int) -> None:
+    """Note how many pages a scan has, so that its progress can be shown."""
+    async with store.database.writing() as connection:
+        await connection.execute(sa.update(scans).where(scans.c.id == scan_id).values(page_count=count))
+
+
+async def read_already(connection: AsyncConnection, scan_id: str) -> frozenset[int]:
+    """The numbers of the pages that were read before the reading of their scan was interrupted."""
+    return frozenset(await connection.scalars(sa.select(pages.c.number).where(pages.c.scan_id == scan_id)))
+
+
+async def keep_page(store: Store, scan_id: str, owner: str, key: ContentKey, page: ReadPage) -> None:
+    """Note a page that was read; it is placed together with the others of its scan. Raises LeaseLostError."""
     now = store.database.clock()
-    blobs = [blob_id for page in read for blob_id in page.blobs]
-    async with store.database.writing() as connection, store.blobs.dropped_on_failure(blobs):
+    async with store.database.writing() as connection, store.blobs.dropped_on_failure(page.blobs):
+        await leases.check(connection, scans, scan_id, owner, now)
+        await begin(
+            connection,
+            Record.PAGE,
+            PageState.WAITING,
+            by=WORKER,
+            at=now,
+            scan_id=scan_id,
+            number=page.number,
+            reading=page.reading.sealed(key, page.number),
+        )
+        await name_blob(connection, key.context, page_picture(page.number), page.picture)
+        await name_blob(connection, key.context, page_untouched(page.number), page.untouched)
+
+
+async def waiting_readings(connection: AsyncConnection, scan_id: str, key: ContentKey) -> dict[int, Reading]:
+    """What was read from the pages of a scan that are not placed yet, by their numbers. Raises SealBrokenError."""
+    waiting = (pages.c.scan_id == scan_id, pages.c.state == PageState.WAITING)
+    rows = await connection.execute(sa.select(pages.c.number, pages.c.reading).where(*waiting).order_by(pages.c.number))
+    return {row.number: Reading.opened(row.reading, key, row.number) for row in rows}
+
+
+async def place(store: Store, scan_id: str, owner: str, key: ContentKey, readings: Mapping[int, Reading]) -> None:
+    """Place the pages of a scan, each in a reply or before a person; the readings are stored with them anew.
+
+    Raises LeaseLostError.
+    """
+    now = store.database.clock()
+    codes = {number: reading.codes for number, reading in readings.items()}
+    clashing = clashing_backs(codes)
+    async with store.database.writing() as connection:
         await leases.check(connection, scans, scan_id, owner, store.database.clock())
         await move(connection, Record.SCAN, scan_id, ScanState.SPLIT, by=WORKER, at=now)
-        # The same page in two files that are split at the same moment has to be seen by one of them.
-        for code in sorted({page.codes.agreed.code for page in read if page.codes.agreed}):
+        facility_id = await connection.scalar(sa.select(scans.c.facility_id).where(scans.c.id == scan_id))
+        # The same page in two files that are placed at the same moment has to be seen by one of them.
+        for code in sorted({page.agreed.code for page in codes.values() if page.agreed}):
             await alone(connection, code)
-        for page in read:
-            await _place_by_code(connection, store, scan_id, key, page)
+        rows = await connection.execute(sa.select(pages.c.id, pages.c.number).where(pages.c.scan_id == scan_id))
+        for page_id, number in sorted(rows.all(), key=lambda row: row.number):
+            reading = readings[number]
+            about = Circumstances(
+                seen=await _seen(connection, reading.codes),
+                blank=reading.blank,
+                tick_side=reading.tick_side,
+                clashes=number in clashing,
+                facility_id=facility_id,
+            )
+            values = {"reading": reading.sealed(key, number)}
+            await _place_by_code(connection, store, scan_id, page_id, reading, about, values)
 
 
 async def reject(store: Store, scan_id: str, owner: str, reason: Reason) -> None:
@@ -162,34 +233,36 @@ async def try_again(store: Store, scan_id: str, volunteer_id: str) -> None:
 
 
 async def _place_by_code(
-    connection: AsyncConnection, store: Store, scan_id: str, key: ContentKey, page: ReadPage
+    connection: AsyncConnection,
+    store: Store,
+    scan_id: str,
+    page_id: str,
+    reading: Reading,
+    about: Circumstances,
+    values: dict[str, Any],
 ) -> None:
     now = store.database.clock()
-    code = page.codes.agreed
+    code = reading.codes.agreed
     ordered = await ordered_by(connection, code.code) if code else []
-    place = placing(page.codes, ordered, seen=await _seen(connection, page.codes))
-    reading = Reading(lines=page.lines, suggested=page.codes.suggested)
-    page_id = await begin(
+    where = placing(reading.codes, ordered, about)
+    to = [order.letter_id for order in ordered]
+    reply_id = await _open_reply(connection, to, scan_id, WORKER, store) if where.letter_id else None
+    if code is not None:
+        values |= {"code": code.code, "sheet": code.sheet, "side": code.side, "method": code.method}
+    await move(
         connection,
         Record.PAGE,
-        PageState.WAITING,
+        page_id,
+        where.state,
         by=WORKER,
         at=now,
-        scan_id=scan_id,
-        number=page.number,
-        code=code.code if code else None,
-        sheet=code.sheet if code else None,
-        side=code.side if code else None,
-        method=code.method if code else None,
-        doubt=place.doubt,
-        reading=key.encrypt(reading.model_dump_json().encode(), f"reading {page.number}"),
+        reason=where.doubt,
+        doubt=where.doubt,
+        reply_id=reply_id,
+        **values,
     )
-    await name_blob(connection, key.context, page_picture(page.number), page.picture)
-    if page.text is not None:
-        await name_blob(connection, key.context, page_text(page.number), page.text)
-    to = [order.letter_id for order in ordered]
-    reply_id = await _open_reply(connection, to, scan_id, WORKER, store) if place.letter_id else None
-    await move(connection, Record.PAGE, page_id, place.state, by=WORKER, at=now, reason=place.doubt, reply_id=reply_id)
+    if reply_id is not None:
+        await note_ticks(connection, page_id, reading.ticks, ordered[0].prisoner_id, by=WORKER, at=now)
 
 
 async def _seen(connection: AsyncConnection, codes: PageCodes) -> bool:
@@ -204,12 +277,13 @@ async def _seen(connection: AsyncConnection, codes: PageCodes) -> bool:
 
 
 async def _open_reply(connection: AsyncConnection, to: Sequence[str], scan_id: str, by: Actor, store: Store) -> str:
-    """The open reply to these letters in this scan, or a new one: what was released gets no more pages.
+    """The reply to these letters in this scan, or a new one: what is released, or about to be, gets no more pages.
 
     Several are greetings on one card: the reply to the first holds the pages, those to the others have the same.
     """
     holder = sa.func.coalesce(replies.c.pages_of, replies.c.id)
-    count, still = sa.func.count(), (replies.c.letter_id.in_(to), replies.c.state == ReplyState.OPEN)
+    unreleased = replies.c.state.in_([ReplyState.OPEN, ReplyState.HELD])
+    count, still = sa.func.count(), (replies.c.letter_id.in_(to), unreleased)
     same = sa.select(holder).where(replies.c.scan_id == scan_id).group_by(holder)
     # Exactly these: who was on the card when the first page came need not be who is on it now.
     same = same.having(count == len(to), count.filter(*still) == len(to))
@@ -237,25 +311,32 @@ async def _open_reply(connection: AsyncConnection, to: Sequence[str], scan_id: s
     return new
 
 
-async def place_by_hand(store: Store, page_id: str, letter_id: str, volunteer_id: str) -> None:
-    """Give a page that waits for a person to a letter, and to those on one card with it. Raises PageNotOpenError."""
+async def place_by_hand(store: Store, office: PrivateKey, page_id: str, letter_id: str, volunteer_id: str) -> None:
+    """Give a page that waits for a person to a letter, and to those on one card with it.
+
+    Raises PageNotOpenError, and SealBrokenError where the page cannot be opened any more.
+    """
     by = Actor(Who.VOLUNTEER, volunteer_id)
     async with store.database.writing() as connection:
-        scan_id, code = await _waits_for_person(connection, page_id)
-        meant = [letter_id, *await on_card_with(connection, letter_id, code)]
+        page = await _waits_for_person(connection, page_id)
+        reading = Reading.opened(page.reading, await scan_key(connection, page.scan_id, office), page.number)
+        meant = [letter_id, *await on_card_with(connection, letter_id, page.code)]
         # Whoever releases a reply holds its letters: so no page gets into one that is just being released.
-        rows = await connection.execute(
-            sa.select(letters.c.id, letters.c.state, is_rendered().label("rendered"))
-            .where(letters.c.id.in_(meant))
-            .order_by(letters.c.id)
-            .with_for_update()
-        )
+        rows = (
+            await connection.execute(
+                sa.select(letters.c.id, letters.c.prisoner_id, letters.c.state, is_rendered().label("rendered"))
+                .where(letters.c.id.in_(meant))
+                .order_by(letters.c.id)
+                .with_for_update()
+            )
+        ).all()
         to = [row.id for row in rows if answerable(LetterState(row.state), rendered=row.rendered)]
         if letter_id not in to:
             raise PageNotOpenError
-        reply_id = await _open_reply(connection, to, scan_id, by, store)
+        reply_id = await _open_reply(connection, to, page.scan_id, by, store)
         now = store.database.clock()
-        await move(connection, Record.PAGE, page_id, PageState.PLACED, by=by, at=now, reply_id=reply_id)
+        await move(connection, Record.PAGE, page_id, PageState.PLACED, by=by, at=now, reply_id=reply_id, by_hand=True)
+        await note_ticks(connection, page_id, reading.ticks, rows[0].prisoner_id, by=by, at=now)
 
 
 async def put_away(store: Store, page_id: str, volunteer_id: str) -> None:
@@ -266,105 +347,22 @@ async def put_away(store: Store, page_id: str, volunteer_id: str) -> None:
         await move(connection, Record.PAGE, page_id, PageState.VOID, by=by, at=now)
 
 
-async def _waits_for_person(connection: AsyncConnection, page_id: str) -> tuple[str, str | None]:
-    """The scan of the page, and the code on it."""
-    row = (
-        await connection.execute(
-            sa.select(pages.c.scan_id, pages.c.code, pages.c.state).where(pages.c.id == page_id).with_for_update()
-        )
-    ).one_or_none()
+async def take_back(store: Store, page_id: str, volunteer_id: str) -> None:
+    """Put a page on the heap again that was taken for empty, or put away. Raises PageNotOpenError."""
+    by, now = Actor(Who.VOLUNTEER, volunteer_id), store.database.clock()
+    async with store.database.writing() as connection:
+        state = await connection.scalar(sa.select(pages.c.state).where(pages.c.id == page_id).with_for_update())
+        if state != PageState.VOID:
+            raise PageNotOpenError
+        await move(connection, Record.PAGE, page_id, PageState.UNMATCHED, by=by, at=now)
+
+
+async def _waits_for_person(connection: AsyncConnection, page_id: str) -> sa.Row[Any]:
+    """The row of the page."""
+    row = (await connection.execute(sa.select(pages).where(pages.c.id == page_id).with_for_update())).one_or_none()
     if row is None or row.state not in {PageState.UNMATCHED, PageState.HELD}:
         raise PageNotOpenError
-    return row.scan_id, row.code
-
-
-@dataclass(frozen=True, slots=True)
-class ReplyPage:
-    """A page of an open reply."""
-
-    id: str
-    number: int
-    reading: Reading
-
-
-@dataclass(frozen=True, slots=True)
-class OpenReply:
-    """An open reply with its pages in order and the key of the scan that they come from."""
-
-    id: str
-    pages_of: str
-    """The reply that holds the pages: itself, or of a card the first one's."""
-    letter_id: str
-    inbox: PublicKey
-    pages: tuple[ReplyPage, ...]
-    scan_key: ContentKey
-
-
-async def open_reply(connection: AsyncConnection, reply_id: str, office: PrivateKey) -> OpenReply:
-    """What is needed to assemble a reply. Raises SealBrokenError."""
-    row = (
-        await connection.execute(
-            sa.select(replies.c.letter_id, replies.c.scan_id, replies.c.pages_of, inboxes.c.public_key)
-            .join(letters, letters.c.id == replies.c.letter_id)
-            .join(conversations, conversations.c.id == letters.c.conversation_id)
-            .join(inboxes, inboxes.c.id == conversations.c.inbox_id)
-            .where(replies.c.id == reply_id)
-        )
-    ).one()
-    key = await load_key(connection, Context(Record.SCAN, row.scan_id), office)
-    found = await connection.execute(
-        sa.select(pages.c.id, pages.c.number, pages.c.reading)
-        .where(pages.c.reply_id == (row.pages_of or reply_id))
-        .order_by(sa.func.coalesce(pages.c.sheet, 0), sa.func.coalesce(pages.c.side, ""), pages.c.number)
-    )
-    return OpenReply(
-        reply_id,
-        row.pages_of or reply_id,
-        row.letter_id,
-        PublicKey(row.public_key),
-        tuple(
-            ReplyPage(
-                page.id,
-                page.number,
-                Reading.model_validate_json(key.decrypt(page.reading, f"reading {page.number}")),
-            )
-            for page in found
-        ),
-        key,
-    )
-
-
-async def release(store: Store, reply: OpenReply, pdf: bytes, pictures: Sequence[bytes]) -> None:
-    """Seal an assembled reply to its sender and release it: it stands in the inbox, and the mail in the outbox.
-
-    Every page of it was placed by an undoubted code or by a person. Raises PagesChangedError.
-    """
-    context = Context(Record.REPLY, reply.id)
-    key = ContentKey.new(context)
-    blobs: dict[str, str] = {}
-    async with store.blobs.dropped_on_failure(blobs.values()):
-        blobs[REPLY_PDF] = await store.blobs.put_bytes(pdf, key)
-        for number, picture in enumerate(pictures, start=1):
-            blobs[reply_picture_part(number)] = await store.blobs.put_bytes(picture, key)
-    transcript = Transcript(pages=tuple(page.reading.lines for page in reply.pages))
-    now = store.database.clock()
-    async with store.database.writing() as connection, store.blobs.dropped_on_failure(blobs.values()):
-        # Also the letter to which pages are given that this reply has too.
-        holder = sa.select(replies.c.letter_id).where(replies.c.id == reply.pages_of).scalar_subquery()
-        held = sa.select(letters.c.id, letters.c.state).where(letters.c.id.in_([reply.letter_id, holder]))
-        states = {row.id: row.state for row in await connection.execute(held.order_by(letters.c.id).with_for_update())}
-        state = states[reply.letter_id]
-        in_it = await connection.execute(sa.select(pages.c.id).where(pages.c.reply_id == reply.pages_of))
-        if {row.id for row in in_it} != {page.id for page in reply.pages}:
-            raise PagesChangedError
-        await save_key(connection, key, [store.office, reply.inbox])
-        for part, blob_id in blobs.items():
-            await name_blob(connection, context, part, blob_id)
-        sealed = key.encrypt(transcript.model_dump_json().encode())
-        await move(connection, Record.REPLY, reply.id, ReplyState.CHECKED, by=WORKER, at=now, transcript=sealed)
-        await move(connection, Record.REPLY, reply.id, ReplyState.RELEASED, by=WORKER, at=now)
-        if state in {LetterState.APPROVED, LetterState.PRINTED, LetterState.POSTED}:
-            await move(connection, Record.LETTER, reply.letter_id, LetterState.DELIVERED, by=WORKER, at=now)
+    return row
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relay.domain.sheet import HOLLOW_MARK, MARK, MARK_HOLE, MARKS, MATRICES, MATRIX, PAGE, Rect
-from scanner.geometry import PIXELS_PER_MM
+from scanner.geometry import PIXELS_PER_MM, Transform
 from scanner.matrix import Grey, Points
 
 Image = NDArray[np.uint8]
 """Grey (rows, columns) or RGB (rows, columns, 3)."""
-Transform = NDArray[np.float64]
-"""A 3 x 3 homography from millimetres on the sheet to pixels of the picture."""
 
 _SIZE: Final = (round(PAGE.width * PIXELS_PER_MM), round(PAGE.height * PIXELS_PER_MM))
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import csv
 import os
-import re
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +15,7 @@ import pytesseract
 from pytesseract.pytesseract import run_tesseract
 
 from scanner.geometry import DPI
+from scanner.recognition import Failure, Recognised, Word
 
 # One thread for each page: several pages side by side are 2.5 to 4 times faster than several threads on one page.
 os.environ["OMP_THREAD_LIMIT"] = "1"
@@ -28,26 +28,17 @@ INSTALL: Final = "apt-get install " + " ".join(
     ("tesseract-ocr", *(f"tesseract-ocr-{language}" for language in LANGUAGES.values()))
 )
 SECONDS: Final = 180
-"""How long one page may take. A full page of handwriting takes about ten seconds; the text layer is not worth more."""
+"""How long one page may take. A full page of handwriting takes about ten seconds; its words are not worth more."""
 
 _AT_ONCE: Final = len(os.sched_getaffinity(0))
 _THREADS: Final = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="tesseract")
 """As many at once as there are cores; the others wait. Each tesseract with two languages takes about 290 MB."""
 _WORD: Final = "5"
 """The level of a word in tesseract's table; pages, blocks, paragraphs and lines have smaller ones."""
-_LANGUAGES: Final = re.compile(r"[a-z_]+(\+[a-z_]+)*")
 
 
 class MissingToolError(Exception):
     """tesseract or one of its languages is not installed; the message says how to install it."""
-
-
-class Failure(StrEnum):
-    """Why a page has no recognised text. It is recorded, and nothing waits for it."""
-
-    TOOK_TOO_LONG = "took_too_long"
-    MISSING = "missing"
-    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,29 +47,6 @@ class TesseractInfo:
 
     version: str
     languages: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """One recognised word."""
-
-    text: str
-    confidence: float
-    """0 to 100, as the tool judges itself."""
-    box: tuple[int, int, int, int]
-    """Left, top, right and lower edge in pixels of the page."""
-    line: int
-    """Place of its line on the page, in reading order from 0."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recognised:
-    """The text of one page; empty with a reason where recognition failed."""
-
-    words: tuple[Word, ...] = ()
-    text_pdf: bytes | None = None
-    """A PDF of one page of the same size, with the words as invisible text and no picture."""
-    failure: Failure | None = None
 
 
 def probe() -> TesseractInfo:
@@ -97,13 +65,13 @@ def probe() -> TesseractInfo:
     return TesseractInfo(version, languages)
 
 
-async def recognise(pgm: Path, languages: str, dpi: int = DPI, seconds: int = SECONDS) -> Recognised:
-    """The words of a page and its invisible text layer, whose size follows from `dpi`.
+async def read_page(pgm: Path, languages: Sequence[str], dpi: int, seconds: int = SECONDS) -> Recognised:
+    """The words of a page: a `scanner.recognition.Engine`. `languages` are of LANGUAGES, others are a KeyError.
 
-    `languages` are tesseract's, as in "rus+eng". The results are written beside `pgm` and removed, so they lie in the
-    same private folder. Never raises for what the tool does: a failure is in the result.
+    Never raises for what the tool does: a failure is in the result.
     """
-    return await asyncio.get_running_loop().run_in_executor(_THREADS, _recognise, pgm, languages, dpi, seconds)
+    names = "+".join(LANGUAGES[language] for language in languages)
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, _read_page, pgm, names, dpi, seconds)
 
 
 async def read_line(pgm: Path, characters: str, seconds: int = SECONDS) -> str:
@@ -111,31 +79,26 @@ async def read_line(pgm: Path, characters: str, seconds: int = SECONDS) -> str:
     return await asyncio.get_running_loop().run_in_executor(_THREADS, _read_line, pgm, characters, seconds)
 
 
-def _recognise(pgm: Path, languages: str, dpi: int, seconds: int) -> Recognised:
-    settings = f"--dpi {dpi} -c tessedit_create_tsv=1 -c textonly_pdf=1"
-    output = _run(pgm, ("pdf", "tsv"), languages, settings, seconds)
-    if isinstance(output, Failure):
-        return Recognised(failure=output)
-    text_pdf, table = output
-    return Recognised(_words(table.decode()), text_pdf)
+def _read_page(pgm: Path, languages: str, dpi: int, seconds: int) -> Recognised:
+    output = _run(pgm, "tsv", languages, f"--dpi {dpi} -c tessedit_create_tsv=1", seconds)
+    return Recognised(failure=output) if isinstance(output, Failure) else Recognised(_words(output.decode()))
 
 
 def _read_line(pgm: Path, characters: str, seconds: int) -> str:
     # Codes are no words: with its dictionaries the tool would correct them into some.
     settings = f"--dpi {DPI} --psm 7 -c tessedit_char_whitelist={characters} -c load_system_dawg=0 -c load_freq_dawg=0"
-    output = _run(pgm, ("txt",), LANGUAGES["en"], settings, seconds)
-    return "" if isinstance(output, Failure) else output[0].decode().strip()
+    output = _run(pgm, "txt", LANGUAGES["en"], settings, seconds)
+    return "" if isinstance(output, Failure) else output.decode().strip()
 
 
-def _run(pgm: Path, kinds: tuple[str, ...], languages: str, settings: str, seconds: int) -> list[bytes] | Failure:
-    """Run the tool. pytesseract's own functions would leave results in /tmp, for everybody to read while they last."""
-    if not _LANGUAGES.fullmatch(languages):
-        raise ValueError(f"not languages of tesseract: {languages!r}")
+def _run(pgm: Path, kind: str, languages: str, settings: str, seconds: int) -> bytes | Failure:
+    """Run the tool, which writes beside the picture: pytesseract's own functions would leave results in /tmp, for
+    everybody to read while they last."""
     base = pgm.with_suffix("")
-    outputs = [base.with_suffix(f".{kind}") for kind in kinds]
+    output = base.with_suffix(f".{kind}")
     try:
-        run_tesseract(str(pgm), str(base), " ".join(kinds), languages, config=settings, timeout=seconds)
-        return [output.read_bytes() for output in outputs]
+        run_tesseract(str(pgm), str(base), kind, languages, config=settings, timeout=seconds)
+        return output.read_bytes()
     except pytesseract.TesseractNotFoundError:
         return Failure.MISSING
     except pytesseract.TesseractError:
@@ -145,8 +108,7 @@ def _run(pgm: Path, kinds: tuple[str, ...], languages: str, settings: str, secon
     except OSError:
         return Failure.FAILED
     finally:
-        for output in outputs:
-            output.unlink(missing_ok=True)
+        output.unlink(missing_ok=True)
 
 
 def _words(table: str) -> tuple[Word, ...]:

@@ -12,9 +12,9 @@ from typing import Final
 
 from relay.domain import letters
 from relay.domain.reply_code import Side
-from relay.domain.sheet import TICK_SIDE, writing
+from relay.domain.sheet import PAGE, TICK_SIDE, Rect, writing
 from scanner.geometry import Geometry, pixels
-from scanner.tesseract import Word
+from scanner.recognition import Box, Word
 
 SHOWN_FROM: Final = 35
 """Confidence below which a word is not shown."""
@@ -23,42 +23,63 @@ SURE_FROM: Final = 60
 READABLE_SHARE: Final = 0.15
 """Share of sure words below which a page counts as unreadable, and nothing of it is shown: on twelve handwritten pages
 4 of the 88 words that would be shown below it were right, and 69 of the 136 above it."""
-GAP: Final = letters.Word(text="…", doubtful=False)
+GAP: Final = "…"
 """Stands for words that are not shown, between words that are."""
+_AROUND: Final = 2.0
+"""Millimetres by which handwriting goes over the first and the last line; what is printed is farther away."""
+_EDGE: Final = 6.0
+"""Millimetres at the left and right edge of the paper where nobody writes and scanners leave shadows."""
 
 Lines = tuple[tuple[letters.Word, ...], ...]
 """The words of one page, line by line; none when it could not be read."""
 
 
-def transcript(words: Iterable[Word], geometry: Geometry, side: Side | None) -> Lines:
-    """What may be shown of the words of a page.
+def writing_area(geometry: Geometry, side: Side | None) -> Box | None:
+    """Where people write on a page, in pixels, or None where that may be anywhere.
 
-    Of a reply sheet it is what was written, not what is printed on it. `side` is the side of the sheet where a code
-    told it; without it the lines are left out that only one side has.
+    Of a reply sheet it is what is ruled, so nothing that is printed on it is taken for an answer. `side` is the side of
+    the sheet where a code told it; without it the lines are left out that only one side has.
     """
-    written = [
-        word
-        for word in words
-        if any(map(str.isalnum, word.text)) and (geometry is not Geometry.SHEET or _on_the_lines(word, side))
-    ]
+    if geometry is not Geometry.SHEET:
+        return None
+    ruled = writing(side or TICK_SIDE)
+    return pixels(Rect(_EDGE, ruled.y - _AROUND, PAGE.width - 2 * _EDGE, ruled.height + 2 * _AROUND))
+
+
+def transcript(words: Iterable[Word], size: tuple[int, int], area: Box | None = None) -> Lines:
+    """What may be shown of the words of a page of this width and height in pixels, of an area of it or of all."""
+    written = [word for word in words if any(map(str.isalnum, word.text)) and (area is None or _within(word, area))]
     sure = sum(word.confidence >= SURE_FROM for word in written)
     if sure < READABLE_SHARE * len(written):
         return ()
-    lines = (_shown(line) for _, line in groupby(written, key=lambda word: word.line))
-    return tuple(line for line in lines if line != (GAP,))
+    lines = (_shown(line, size) for _, line in groupby(written, key=lambda word: word.line))
+    return tuple(line for line in lines if any(word.text != GAP for word in line))
 
 
-def _on_the_lines(word: Word, side: Side | None) -> bool:
-    left, top, right, bottom = pixels(writing(side or TICK_SIDE))
+def _within(word: Word, area: Box) -> bool:
     x, y = (word.box[0] + word.box[2]) / 2, (word.box[1] + word.box[3]) / 2
-    return left <= x <= right and top <= y <= bottom
+    return area[0] <= x <= area[2] and area[1] <= y <= area[3]
 
 
-def _shown(line: Iterable[Word]) -> tuple[letters.Word, ...]:
+def _shown(line: Iterable[Word], size: tuple[int, int]) -> tuple[letters.Word, ...]:
     shown: list[letters.Word] = []
-    for word in line:
-        if word.confidence >= SHOWN_FROM:
-            shown.append(letters.Word(text=word.text, doubtful=word.confidence < SURE_FROM))
-        elif shown[-1:] != [GAP]:
-            shown.append(GAP)
+    for hidden, words in groupby(line, key=lambda word: word.confidence < SHOWN_FROM):
+        if hidden:
+            shown.append(letters.Word(text=GAP, doubtful=False, box=_shares(list(words), size)))
+        else:
+            shown += [
+                letters.Word(text=word.text, doubtful=word.confidence < SURE_FROM, box=_shares([word], size))
+                for word in words
+            ]
     return tuple(shown)
+
+
+def _shares(words: list[Word], size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """The place of these words together. Four digits are a twentieth of a millimetre, and keep what is stored small."""
+    width, height = size
+    return (
+        round(min(word.box[0] for word in words) / width, 4),
+        round(min(word.box[1] for word in words) / height, 4),
+        round(max(word.box[2] for word in words) / width, 4),
+        round(max(word.box[3] for word in words) / height, 4),
+    )

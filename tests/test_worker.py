@@ -19,7 +19,7 @@ from censor_queue.screening import Screener
 from print.printing import Printing
 from print.rendering import RenderingPool
 from relay import worker
-from relay.config import Settings
+from relay.config import Installation, Settings
 from relay.domain.lives import SENDER, LetterState, MailKind, Record, ScanState
 from relay.sealing import ContentKey, Context, PrivateKey, SealBrokenError
 from relay.store import leases
@@ -43,11 +43,11 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def office_jobs(store: Store, office: PrivateKey) -> AsyncIterator[list[worker.Job]]:
+async def office_jobs(store: Store, office: PrivateKey, tmp_path: Path) -> AsyncIterator[list[worker.Job]]:
     """The jobs as they are, with a printer that has nothing to do."""
     pages = RenderingPool()
     printing = Printing(store, office, Screener(load_profiles()), pages, Settings())
-    yield worker.office_jobs(store, Settings(), office, printing)
+    yield worker.office_jobs(store, Installation(tmp_path, Settings()), office, printing)
     await pages.close()
 
 

@@ -50,8 +50,10 @@ from relay.store.sealed import Store, load_key
 from relay.web.sessions import COOKIE
 from relay.web.site import HEADERS
 from scanner import jobs as scanner_jobs
+from scanner import reply_steps
 from scanner import steps as scanner_steps
 from scanner.codes import CodeRead, Method, PageCodes
+from scanner.reading import Reading
 from tests.fakes.clock import FakeClock
 
 PASSWORD: Final = "a long invented password"
@@ -346,7 +348,7 @@ class House:
 
     # the way of an answer
 
-    async def split(self, *pages: PageCodes, words: Sequence[str] = ("Привет", "friend")) -> str:
+    async def split(self, *pages: PageCodes | Reading, words: Sequence[str] = ("Привет", "friend")) -> str:
         """The id of a file that was split into pages with these codes."""
         scan = await self.received()
         await self.split_into(scan, *pages, words=words)
@@ -357,31 +359,51 @@ class House:
         content = f"file {next(self._numbers)}".encode() if data is None else data
         return (await scanner_steps.take_in(self.store, pieces(content), name, self.anna)).scan_id
 
-    async def split_into(self, scan: str, *pages: PageCodes, words: Sequence[str] = ("Привет", "friend")) -> None:
-        """Split a received file, as the worker does once it has read these codes."""
+    async def split_into(
+        self, scan: str, *pages: PageCodes | Reading, words: Sequence[str] = ("Привет", "friend")
+    ) -> None:
+        """Split a received file, as the worker does once it has read these codes, or this, from its pages."""
         async with self.store.database.writing() as connection:
             ours = tables.scans.c.id == scan
             order = tables.scans.c.created_at
             now = self.clock()
             await leases.claim(connection, tables.scans, ours, owner=WORKER_NAME, now=now, order_by=order)
             key = await load_key(connection, Context(Record.SCAN, scan), self.office_key)
-        line = tuple(Word(text=word, doubtful=number > 0) for number, word in enumerate(words))
-        read = [
-            scanner_steps.ReadPage(
-                number, codes, (line,) if line else (), await self.store.blobs.put_bytes(picture(number), key), None
-            )
-            for number, codes in enumerate(pages, start=1)
-        ]
-        await scanner_steps.split(self.store, scan, WORKER_NAME, key, read)
+        line = tuple(
+            Word(text=word, doubtful=number > 0, box=(0.1 + number / 10, 0.3, 0.19 + number / 10, 0.33))
+            for number, word in enumerate(words)
+        )
+        readings = {
+            number: page if isinstance(page, Reading) else Reading(lines=(line,) if line else (), codes=page)
+            for number, page in enumerate(pages, start=1)
+        }
+        await scanner_steps.note_count(self.store, scan, len(readings))
+        for number, reading in readings.items():
+            cleaned, untouched = [
+                await self.store.blobs.put_bytes(data, key) for data in (picture(number), picture(number + 100))
+            ]
+            page = scanner_steps.ReadPage(number, reading, cleaned, untouched)
+            await scanner_steps.keep_page(self.store, scan, WORKER_NAME, key, page)
+        await scanner_steps.place(self.store, scan, WORKER_NAME, key, readings)
 
     async def assemble(self) -> bool:
-        """What the worker does for an open reply."""
-        return await scanner_jobs.assemble_next(self.store, WORKER_NAME, self.office_key)
+        """What the worker does next for the replies: one is looked over, or assembled and released."""
+        screening = self.relay.screener
+        return await scanner_jobs.assemble_next(self.store, WORKER_NAME, self.office_key, screening)
+
+    async def release(self) -> None:
+        """Every open reply is looked over, checked by Anna where it waits for a person, and released."""
+        while await self.assemble():
+            pass
+        for row in await self.rows(tables.replies, state="held", pages_of=None):
+            await reply_steps.check(self.store, row.id, self.volunteers["anna"])
+        while await self.assemble():
+            pass
 
     async def replied(self, sent: Sent, *words: str) -> str:
         """The id of a released reply to a letter that was sent."""
         scan = await self.split(sure(await self.code(sent)), words=words or ("Привет", "friend"))
-        assert await self.assemble()
+        await self.release()
         reply = await self.row(tables.replies, scan_id=scan)
         assert reply.state == "released"
         return str(reply.id)

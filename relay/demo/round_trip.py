@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 import pypdfium2
@@ -240,16 +240,34 @@ class Round:
             raise RoundFailedError(f"the scan was {state}")
         return "its code was read"
 
-    async def release(self) -> str:
-        """Wait until the reply is released."""
-        letter_id = (await self._letter()).id
+    async def look_at(self) -> str:
+        """Look at the reply as a volunteer and let it go: only one side of the sheet was scanned."""
+        await self._log_in()
 
         async def look() -> str | None:
-            async with self._database.reading() as connection:
-                states = await connection.execute(sa.select(replies.c.state).where(replies.c.letter_id == letter_id))
-                return "released" if [row.state for row in states] == [ReplyState.RELEASED] else None
+            reply = await self._reply()
+            return None if reply.state == ReplyState.OPEN else str(reply.state)
+
+        if await self._wait("the reply to be looked over", look) != ReplyState.HELD:
+            return "somebody has looked at it already"
+        address = f"{self._setting.office}/en/replies/{(await self._reply()).id}"
+        version = re.search(r'name="version" value="([0-9a-f]+)"', await self._get(address))
+        if version is None:
+            raise RoundFailedError("the reply cannot be released")
+        await self._post(address, {"do": "release", "version": version.group(1)})
+        return "looked at and let go"
+
+    async def release(self) -> str:
+        """Wait until the reply is released."""
+
+        async def look() -> str | None:
+            return "released" if (await self._reply()).state == ReplyState.RELEASED else None
 
         return await self._wait("the reply to be released", look)
+
+    async def _reply(self) -> sa.Row[*tuple[Any, ...]]:
+        letter_id = (await self._letter()).id
+        return await self._row(sa.select(replies).where(replies.c.letter_id == letter_id))
 
     async def mail(self) -> str:
         """Wait for the mail with the reply and keep it."""
@@ -315,6 +333,7 @@ STEPS: Final[Mapping[str, Callable[[Round], Awaitable[str]]]] = {
     "answer by hand, scan": Round.answer,
     "take the scan in": Round.take_in,
     "read and place the page": Round.read,
+    "look at the reply": Round.look_at,
     "release the reply": Round.release,
     "mail with the reply": Round.mail,
     "read the reply in the inbox": Round.inbox,

@@ -12,16 +12,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from relay.desk.marks import Piece, marked
 from relay.desk.steps import NotToBeChangedError, to_be_changed
 from relay.domain.events import REPRINTED, SET_ASIDE
-from relay.domain.letters import LetterBody, Span, Transcript, whole_text
+from relay.domain.letters import COVER, LetterBody, Span, Transcript, whole_text
 from relay.domain.lives import SENTENCES, WITHDRAWABLE, BatchState, LetterState, Record, ReplyState
 from relay.domain.photos import photo_part
 from relay.domain.reasons import LETTER_REASONS
+from relay.domain.reply_parts import reply_untouched_part
 from relay.domain.review import UNDONE
 from relay.sealing import ContentKey, Context, InboxSecret, SealBrokenError
 from relay.store import directory
 from relay.store.directory import Known
 from relay.store.letters import code_of, letter_context, open_treatment, read_body, read_photos
-from relay.store.sealed import Store, load_key, open_part
+from relay.store.sealed import Store, find_blobs, load_key, open_part
 from relay.store.tables import (
     batches,
     conversations,
@@ -125,6 +126,16 @@ class Reply:
     id: str
     prisoner: str
     transcript: Transcript
+    untouched: frozenset[int]
+    """The pages that are there as they were scanned, too, counted from 1."""
+
+    @property
+    def covered(self) -> frozenset[int]:
+        """The pages on which a volunteer covered words."""
+        pages = enumerate(self.transcript.pages, start=1)
+        return frozenset(
+            number for number, lines in pages if any(word.text == COVER for line in lines for word in line)
+        )
 
 
 async def read_inbox(connection: AsyncConnection, secret: InboxSecret, now: datetime.datetime) -> list[Letter]:
@@ -325,11 +336,16 @@ async def check_owner(connection: AsyncConnection, secret: InboxSecret, letter_i
 async def read_reply(connection: AsyncConnection, secret: InboxSecret, reply_id: str) -> Reply:
     """A released reply of the inbox. Raises NoSuchInboxError."""
     row = await _released(connection, secret, reply_id)
-    content_key = await load_key(connection, Context(Record.REPLY, reply_id), secret.key)
+    context = Context(Record.REPLY, reply_id)
+    content_key = await load_key(connection, context, secret.key)
+    transcript = Transcript.model_validate_json(content_key.decrypt(row.transcript))
+    parts = await find_blobs(connection, context)
+    pages = range(1, len(transcript.pages) + 1)
     return Reply(
         id=reply_id,
         prisoner=row.prisoner,
-        transcript=Transcript.model_validate_json(content_key.decrypt(row.transcript)),
+        transcript=transcript,
+        untouched=frozenset(number for number in pages if reply_untouched_part(number) in parts),
     )
 
 

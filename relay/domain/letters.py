@@ -130,6 +130,8 @@ class Word(BaseModel):
 
     text: str
     doubtful: bool
+    box: tuple[float, float, float, float] | None = None
+    """Left, top, right and lower edge, as shares of the width and height of the picture of its page."""
 
 
 class Transcript(BaseModel):
@@ -138,6 +140,12 @@ class Transcript(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     pages: tuple[tuple[tuple[Word, ...], ...], ...]
+    by_person: tuple[int, ...] = ()
+    """The pages that a volunteer has read, counted from 1."""
+    missing: tuple[tuple[int, str], ...] = ()
+    """Sheet and side of the pages that should be there too."""
+    ticks: tuple[str, ...] = ()
+    """What was ticked on the sheets: `relay.domain.sheet.Tick`."""
 
     def text(self, doubt: str = "{}?") -> str:
         """The transcript as plain text; doubtful words stand in `doubt`."""

@@ -192,11 +192,21 @@ def _table() -> dict[tuple[Record, State | None, State], Transition]:
         # The machine may have more memory or time by now.
         (Record.SCAN, scan.REJECTED, scan.RECEIVED, volunteer, None),
         (Record.PAGE, None, page.WAITING, worker, None),
-        *((Record.PAGE, page.WAITING, state, worker, None) for state in (page.PLACED, page.UNMATCHED, page.HELD)),
+        *(
+            (Record.PAGE, page.WAITING, state, worker, None)
+            for state in (page.PLACED, page.UNMATCHED, page.HELD, page.VOID)
+        ),
         *((Record.PAGE, state, page.PLACED, volunteer, None) for state in (page.UNMATCHED, page.HELD)),
         *((Record.PAGE, state, page.VOID, volunteer, None) for state in (page.UNMATCHED, page.HELD)),
+        # Back to the heap: what was taken for empty or for nobody's, and what got into the wrong reply.
+        (Record.PAGE, page.VOID, page.UNMATCHED, volunteer, None),
+        (Record.PAGE, page.PLACED, page.HELD, volunteer, None),
         (Record.REPLY, None, reply.OPEN, volunteer | worker, None),
         (Record.REPLY, reply.OPEN, reply.CHECKED, worker, None),
+        (Record.REPLY, reply.OPEN, reply.HELD, worker, None),
+        (Record.REPLY, reply.HELD, reply.CHECKED, volunteer, None),
+        # Its last page was taken out.
+        *((Record.REPLY, state, reply.VOID, volunteer, None) for state in (reply.OPEN, reply.HELD)),
         (Record.REPLY, reply.CHECKED, reply.RELEASED, worker, MailKind.REPLY),
     ]
     return {(row[0], row[1], row[2]): Transition(*row) for row in rows}
@@ -216,6 +226,21 @@ WITHDRAWABLE: Final = (
 )
 """States in which the sender may take a letter back: an approved one while its batch is not rendered, a refused one
 while that can be undone, because until then the sender is not told of it."""
+
+SENT: Final = frozenset(
+    {
+        LetterState.APPROVED,
+        LetterState.PRINTED,
+        LetterState.POSTED,
+        LetterState.DELIVERED,
+        LetterState.RETURNED,
+        LetterState.HELD,
+    }
+)
+"""States in which the reply sheet of a letter can be out there, once its pages are rendered.
+
+Approved and held ones too: marking a batch may be forgotten, and a letter may be stopped after it was printed.
+"""
 
 TRANSITIONS: Final = _table()
 

@@ -51,3 +51,14 @@ class Photos(Protocol):
 
     async def keep(self, untrusted: bytes) -> KeptPhoto:
         """The picture upright, small enough to print, without metadata. Raises PhotoRefusedError."""
+
+
+class Reprinting(Protocol):
+    """The printer's ability to print a letter again."""
+
+    async def reprint(self, letter_id: str, volunteer_id: str) -> None:
+        """Order a copy of a letter that was printed, with what stood on one card with it. Raises NotPrintedError."""
+
+
+class NotPrintedError(LookupError):
+    """The letter was never printed, so there is nothing to print again."""

@@ -101,6 +101,9 @@ class PageDoubt(StrEnum):
     DUPLICATE = "duplicate"
     UNCERTAIN = "uncertain"
     LETTER_NOT_SENT = "letter_not_sent"
+    OTHER_FACILITY = "other_facility"
+    BLANK = "blank"
+    TAKEN_OUT = "taken_out"
 
 
 PAGE_DOUBTS: Final[dict[PageDoubt, str]] = {
@@ -111,4 +114,27 @@ PAGE_DOUBTS: Final[dict[PageDoubt, str]] = {
     PageDoubt.DUPLICATE: _("This side of this sheet has been received before."),
     PageDoubt.UNCERTAIN: _("The code could only be guessed; a person has to compare."),
     PageDoubt.LETTER_NOT_SENT: _("The letter of this code has not been printed, so this cannot be its answer."),
+    PageDoubt.OTHER_FACILITY: _("The pile is from one prison, and this page belongs to a prisoner of another."),
+    PageDoubt.BLANK: _("Nothing is written on this page."),
+    PageDoubt.TAKEN_OUT: _("A volunteer took this page out of a reply."),
 }
+
+
+class ReplyDoubt(StrEnum):
+    """Why a reply is looked at by a person before its sender gets it."""
+
+    PROFILE = "profile"
+    METHOD = "method"
+    BY_HAND = "by_hand"
+    MISSING = "missing"
+    TICK = "tick"
+
+
+REPLY_DOUBTS: Final[dict[ReplyDoubt, str]] = {
+    ReplyDoubt.BY_HAND: _("A volunteer gave a page to it by hand."),
+    ReplyDoubt.METHOD: _("A code was not read in the surest way."),
+    ReplyDoubt.MISSING: _("Pages seem to be missing."),
+    ReplyDoubt.TICK: _("It is not clear which boxes are ticked."),
+    ReplyDoubt.PROFILE: _("Replies from this prison are always looked at."),
+}
+"""The sentence for each; the weightiest first."""

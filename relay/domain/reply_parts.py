@@ -10,3 +10,8 @@ REPLY_PDF: Final = "reply.pdf"
 def reply_picture_part(number: int) -> str:
     """The part that is the picture of the n-th page, counted from 1."""
     return f"{number}.jpg"
+
+
+def reply_untouched_part(number: int) -> str:
+    """The part that is the n-th page as it was scanned, counted from 1; a page with something covered has none."""
+    return f"{number}.untouched.jpg"

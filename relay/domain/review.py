@@ -107,6 +107,8 @@ class FacilityRules:
     """How long a letter may be."""
     printing: PrintRules
     weight: Weight
+    release_unseen: bool = True
+    """Whether a reply is released without a look where every code was read in the surest way and no page is missing."""
 
     def grams(self, sheets: int) -> float:
         """What this many sheets of paper weigh in their envelope, with the one for the answer where it goes along."""

@@ -79,6 +79,13 @@ HEADER: Final = Rect(MARGIN + MARK + 4, MARGIN, 137, 12)
 READABLE: Final = (Rect(MARGIN + MARK + 4, 27, 90, 8), Rect(53, PAGE.height - MARGIN - 9, 90, 8))
 """The readable code, once in the upper and once in the lower band; symbols are CODE_HEIGHT tall."""
 CODE_HEIGHT: Final = 5.0
+CODE_SPACING: Final = 1.0
+"""Between the symbols of a readable code, beside what the font has: apart, they are read one by one."""
+CODE_FONT: Final = "dejavu/DejaVuSansMono-Bold.ttf"
+"""The font of a readable code, in Debian's folder of TrueType fonts. Each symbol is 1233 of its units wide, a capital
+1493 high."""
+CODE_ADVANCE: Final = CODE_HEIGHT * 1233 / 1493 + CODE_SPACING
+"""From one symbol or space of a readable code to the next, in mm."""
 INSTRUCTIONS: Final = Rect(15, 40, 180, 14)
 WRITING: Final = Rect(15, 56, 180, 162)
 """Where people write on the side with the tick boxes; see `writing` for both sides."""

@@ -7,13 +7,36 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, formataddr
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
 from relay.domain.letters import Transcript, Wants
 from relay.domain.lives import MailKind
 from relay.domain.reasons import LETTER_REASONS
+from relay.domain.sheet import Tick
+from relay.domain.ticks import FOR_SENDER, TICK_WORDS
 from relay.locale import catalogue
+
+
+def _(sentence: str) -> str:
+    """Mark a sentence for the catalogues; it is translated where it is written."""
+    return sentence
+
+
+_BY_MACHINE: Final = _(
+    "This is what a machine read from the handwriting. It is a guess, often wrong; words followed by a question mark "
+    "are doubtful. What counts is the picture."
+)
+_BY_PERSON: Final = _(
+    "This is what a volunteer read from the handwriting. Words followed by a question mark are doubtful. What counts "
+    "is the picture."
+)
+_BY_BOTH: Final = _(
+    "This is what a volunteer and a machine read from the handwriting. The machine guesses, and is often wrong; words "
+    "followed by a question mark are doubtful. What counts is the picture."
+)
+_UNREAD: Final = _("A machine could not read the handwriting. Please look at the picture.")
 
 
 class AddressNotWritableError(ValueError):
@@ -109,12 +132,9 @@ def reply(
     lines = [
         _("{prisoner} has answered your letter.").format(prisoner=prisoner),
         _("The answer is attached as it was written by hand."),
-        _(
-            "This is what a machine read from the handwriting. It is a guess, often wrong; words followed by a "
-            "question mark are doubtful. What counts is the picture."
-        )
-        if read
-        else _("A machine could not read the handwriting. Please look at the picture."),
+        *_missing(transcript, envelope.language),
+        *_ticked(transcript, prisoner, envelope.language),
+        _(_who_read(transcript)) if read else _(_UNREAD),
         *([read] if read else []),
         _("Your letters and the answers are here:"),
         link,
@@ -123,6 +143,34 @@ def reply(
     message = _message(envelope, _("You have an answer"), "\n\n".join(lines))
     message.add_attachment(pdf, maintype="application", subtype="pdf", filename="reply.pdf")
     return message
+
+
+def _who_read(transcript: Transcript) -> str:
+    by_person = set(transcript.by_person)
+    if not by_person:
+        return _BY_MACHINE
+    written = {number for number, lines in enumerate(transcript.pages, start=1) if lines}
+    return _BY_PERSON if written <= by_person else _BY_BOTH
+
+
+def _missing(transcript: Transcript, language: str) -> list[str]:
+    if not transcript.missing:
+        return []
+    _ = catalogue(language).gettext
+    pages = [_("Reply sheet {sheet}, side {side}").format(sheet=sheet, side=side) for sheet, side in transcript.missing]
+    return ["\n".join([_("These pages did not come with it. If they come later, you get them too:"), *pages])]
+
+
+def _ticked(transcript: Transcript, prisoner: str, language: str) -> list[str]:
+    if not transcript.ticks:
+        return []
+    _ = catalogue(language).gettext
+    said = [
+        f"– {_(TICK_WORDS[tick])}" + (f". {_(FOR_SENDER[tick])}" if tick in FOR_SENDER else "")
+        for tick in Tick
+        if tick in transcript.ticks
+    ]
+    return ["\n".join([_("What {prisoner} ticked on the reply sheet:").format(prisoner=prisoner), *said])]
 
 
 def _keep_secret(language: str) -> str:

@@ -30,7 +30,7 @@ from relay.domain.printing import Layout
 from relay.mail.outbox import given_up, try_again
 from relay.store import directory, volunteers
 from relay.store.letters import settled
-from relay.store.tables import Moment, batches, letters, outbox, pages, replies, scans
+from relay.store.tables import Moment, batches, letters, outbox, pages, replies, scans, ticks
 from relay.web.keys import LANGUAGE, LETTER_PAGES, SETTINGS, STORE, VOLUNTEER
 from relay.web.sessions import COOKIE, set_cookie
 from relay.web.site import fields_of, path_to, render, words
@@ -87,13 +87,20 @@ _QUEUES: Final = (
     ("print", _("batches to be printed or posted"), batches, (batches.c.state != BatchState.POSTED,)),
     ("directory", _("letters held because of the address"), letters, (letters.c.state == LetterState.HELD,)),
     ("scans", _("files being read"), scans, (scans.c.state == ScanState.RECEIVED,)),
-    ("scans", _("answers being put together"), replies, (replies.c.state == ReplyState.OPEN,)),
+    ("scans", _("replies being put together"), replies, (replies.c.state.in_([ReplyState.OPEN, ReplyState.CHECKED]),)),
     (
         "scans",
         _("pages that wait for a person"),
         pages,
         (pages.c.state.in_([PageState.UNMATCHED, PageState.HELD]),),
     ),
+    (
+        "replies",
+        _("replies to be looked at"),
+        replies,
+        (replies.c.state == ReplyState.HELD, replies.c.pages_of.is_(None)),
+    ),
+    ("ticks", _("requests of prisoners, by tick boxes"), ticks, (ticks.c.settled_at.is_(None),)),
     ("home", _("mails not sent yet"), outbox, (outbox.c.state == MailState.WAITING,)),
     ("home", _("mails given up"), outbox, (outbox.c.state == MailState.GAVE_UP,)),
 )
@@ -103,9 +110,10 @@ async def queues(connection: AsyncConnection, now: datetime.datetime) -> list[Qu
     """All work that waits."""
     found = []
     for route, title, table, where in _QUEUES:
+        since = table.c.created_at if table is ticks else table.c.state_since
         row = (
             await connection.execute(
-                sa.select(sa.func.count(), sa.func.min(table.c.state_since).label("oldest")).where(*where), {"now": now}
+                sa.select(sa.func.count(), sa.func.min(since).label("oldest")).where(*where), {"now": now}
             )
         ).one()
         found.append(Queue(route, title, row[0], row.oldest))

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.letter_pages import LetterToPrint
 from relay.domain.letters import LetterBody, Treatment, printed_text
-from relay.domain.lives import BatchState, LetterState, Record
+from relay.domain.lives import SENT, BatchState, LetterState, Record
 from relay.domain.photos import photo_part
 from relay.domain.printing import PrintRules
 from relay.domain.reply_code import ReplyCode
@@ -60,6 +60,9 @@ class Ordered:
     sheets: int
     rendered: bool
     """See `is_rendered`."""
+    prisoner_id: str
+    facility_id: str
+    """Where the prisoner is now."""
 
 
 def is_rendered() -> sa.ColumnElement[bool]:
@@ -70,13 +73,39 @@ def is_rendered() -> sa.ColumnElement[bool]:
 async def ordered_by(connection: AsyncConnection, code: ReplyCode) -> list[Ordered]:
     """The letters that a reply code belongs to; none for a code that was never given out."""
     rows = await connection.execute(
-        sa.select(letters.c.id, letters.c.state, reply_orders.c.sheets, is_rendered().label("rendered"))
+        sa.select(
+            letters.c.id,
+            letters.c.state,
+            reply_orders.c.sheets,
+            is_rendered().label("rendered"),
+            letters.c.prisoner_id,
+            prisoners.c.facility_id,
+        )
+        .join(prisoners, prisoners.c.id == letters.c.prisoner_id)
         .join(reply_order_letters, reply_order_letters.c.letter_id == letters.c.id)
         .join(reply_orders, reply_orders.c.code == reply_order_letters.c.code)
         .where(reply_orders.c.code == code)
         .order_by(letters.c.id)
     )
-    return [Ordered(row.id, LetterState(row.state), row.sheets, row.rendered) for row in rows]
+    return [
+        Ordered(row.id, LetterState(row.state), row.sheets, row.rendered, row.prisoner_id, row.facility_id)
+        for row in rows
+    ]
+
+
+async def outstanding_codes(connection: AsyncConnection) -> list[tuple[ReplyCode, int]]:
+    """Every reply code that may come back on paper, and how many sheets were ordered under it.
+
+    Also those of letters that are answered already: a letter may have many replies.
+    """
+    sent = sa.exists().where(
+        reply_order_letters.c.code == reply_orders.c.code,
+        letters.c.id == reply_order_letters.c.letter_id,
+        letters.c.state.in_(SENT),
+        is_rendered(),
+    )
+    rows = await connection.execute(sa.select(reply_orders.c.code, reply_orders.c.sheets).where(sent))
+    return [(ReplyCode(row.code), row.sheets) for row in rows]
 
 
 async def on_card_with(connection: AsyncConnection, letter_id: str, code: str | None) -> Sequence[str]:

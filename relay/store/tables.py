@@ -296,9 +296,15 @@ scans = Table(
     Column("created_at", Moment, nullable=False),
     Column("name", LargeBinary, nullable=False),  # sealed: file names may name people
     Column("reason", Text),
+    Column("source", String(16), nullable=False, server_default="upload"),
+    Column("facility_id", ID),  # from which all its pages are, where somebody said so
+    Column("page_count", Integer),  # of its pages, once that is known
+    Column("came_in", ID, index=True),  # the mail, itself a scan, in which it came
     *_leased(),
     Index("ix_scans_queue", "state", "created_at"),
 )
+
+STALE: Final = sa.text("stale")
 
 replies = Table(
     "replies",
@@ -311,8 +317,12 @@ replies = Table(
     Column("created_at", Moment, nullable=False),
     Column("transcript", LargeBinary),  # sealed to office and inbox
     Column("pages_of", ID, index=True),  # the reply that holds its pages: an answer to a card is for all on it
+    Column("reason", String(32)),  # why it is looked at before it is released
+    Column("stale", sa.Boolean, nullable=False, server_default=sa.false()),  # corrected since it was released
+    Column("complete", sa.Boolean, nullable=False, server_default=sa.false()),  # somebody says that no page is missing
     *_leased(),
     Index("ix_replies_queue", "state", "created_at"),
+    Index("ix_replies_stale", "stale", sqlite_where=STALE, postgresql_where=STALE),
 )
 
 pages = Table(
@@ -329,9 +339,35 @@ pages = Table(
     Column("method", String(20)),
     Column("doubt", String(32)),
     Column("reply_id", ID, ForeignKey("replies.id"), index=True),
-    Column("reading", LargeBinary),  # words and their places, sealed to the office
+    Column("reading", LargeBinary),  # words and their places, and how its code was read; sealed to the office
+    Column("covered", LargeBinary),  # what the sender must not see of it; sealed like the reading
+    Column("by_hand", sa.Boolean, nullable=False, server_default=sa.false()),  # a volunteer placed it
     UniqueConstraint("scan_id", "number"),
     Index("ix_pages_code", "code", "sheet", "side"),
+)
+
+UNSETTLED: Final = sa.text("settled_at IS NULL")
+
+ticks = Table(
+    "ticks",
+    metadata,
+    Column("page_id", ID, ForeignKey("pages.id"), primary_key=True),
+    Column("tick", String(16), primary_key=True),
+    Column("clear", sa.Boolean, nullable=False),  # otherwise a person has to say whether it is ticked
+    Column("created_at", Moment, nullable=False),
+    Column("settled_at", Moment),
+    Column("settled_by", ID, ForeignKey("volunteers.id")),
+    Index("ix_ticks_unsettled", "created_at", sqlite_where=UNSETTLED, postgresql_where=UNSETTLED),
+)
+
+corrections = Table(
+    "corrections",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("page_id", ID, ForeignKey("pages.id"), nullable=False, index=True),
+    Column("volunteer_id", ID, ForeignKey("volunteers.id"), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("before", LargeBinary, nullable=False),  # the reading up to then, sealed like it
 )
 
 blobs = Table(

@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from relay.config import Settings
-from relay.domain.ports import LetterPages, Photos, Screening
+from relay.domain.ports import LetterPages, Photos, Reprinting, Screening
 from relay.sealing import PrivateKey, PublicKey
 from relay.store.sealed import Store
 from relay.store.volunteers import Volunteer
@@ -17,6 +17,7 @@ STORE: Final = web.AppKey("store", Store)
 LETTER_PAGES: Final = web.AppKey("letter_pages", LetterPages)
 SCREENING: Final = web.AppKey("screening", Screening)
 PHOTOS: Final = web.AppKey("photos", Photos)
+REPRINTING: Final = web.AppKey("reprinting", Reprinting)
 DESK: Final = web.AppKey("desk", PublicKey)
 """To which the desk seals the mails that it sends itself. On the desk only."""
 OFFICE_KEY: Final = web.AppKey("office_key", PrivateKey)

@@ -21,7 +21,7 @@ TOO_MANY = "Too many letters without a mail address came in this hour. Yours is 
 
 async def expire(house: House) -> None:
     """What the worker does for letters that nobody confirmed."""
-    for job in office_jobs(house.store, house.settings, house.office_key, house.printing):
+    for job in office_jobs(house.store, house.relay.installation, house.office_key, house.printing):
         await job(WORKER_NAME)
 
 

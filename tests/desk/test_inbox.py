@@ -12,10 +12,15 @@ from censor_queue import claims, decisions
 from print import steps as print_steps
 from relay.desk import steps
 from relay.domain.claim_phrase import new_claim_phrase
+from relay.domain.letters import Word
 from relay.domain.lives import BatchState
 from relay.domain.reasons import REVIEW_REASONS, ReviewReason
+from relay.domain.reply_code import Side
+from relay.domain.sheet import Tick
 from relay.sealing import InboxSecret
 from relay.store import tables
+from scanner import reply_steps
+from scanner.reading import Reading
 from tests.workplaces import (
     ENGLISH,
     RUSSIAN,
@@ -198,7 +203,7 @@ async def test_reply_is_shown_only_after_its_release(house: House, desk: Client)
     places = [f"{sent.inbox}/reply/{reply.id}{part}" for part in ("", "/reply.pdf", "/1.jpg")]
     assert [(await get(desk, place)).status for place in places] == [404, 404, 404]
     assert not any("/reply/" in link for link in (await get(desk, sent.inbox)).screen.links)
-    await house.assemble()
+    await house.release()
     assert [(await get(desk, place)).status for place in places] == [200, 200, 200]
     assert places[0] in (await get(desk, sent.inbox)).screen.links
 
@@ -220,13 +225,85 @@ async def test_reply_shows_picture_and_guess(house: House, desk: Client) -> None
     pdf = await get(desk, f"{place}/reply.pdf")
     assert pdf.headers["Content-Type"] == "application/pdf"
     with pikepdf.open(BytesIO(pdf.body)) as document:
-        assert len(document.pages) == 1
+        assert len(document.pages) == 2, "the picture, and what is missing"
+
+
+async def test_page_is_there_as_it_was_scanned_too(house: House, desk: Client) -> None:
+    sent = await house.posted()
+    place = f"{sent.inbox}/reply/{await house.replied(sent)}"
+    assert f"{place}/1-scanned.jpg" in (await get(desk, place)).screen.links
+    shown = await get(desk, f"{place}/1-scanned.jpg")
+    assert (shown.headers["Content-Type"], shown.body) == ("image/jpeg", picture(101))
+
+
+async def released(house: House, sent: Sent, ticks: dict[Tick, bool | None]) -> str:
+    """Where the reply stands that came back with the first side of the second sheet, with this ticked."""
+    codes = sure(await house.code(sent), sheet=2)
+    scan = await house.split(Reading(lines=(), codes=codes, ticks=ticks))
+    await house.release()
+    return f"{sent.inbox}/reply/{(await house.row(tables.replies, scan_id=scan)).id}"
+
+
+async def test_pages_that_did_not_come_are_named(house: House, desk: Client) -> None:
+    sent = await house.posted(sheets=2)
+    text = (await get(desk, await released(house, sent, {}))).screen.text
+    assert (
+        "These pages did not come with it. If they come later, you get them too: "
+        "Reply sheet 1, side A Reply sheet 1, side B Reply sheet 2, side B"
+    ) in text
+
+
+async def test_what_was_ticked_is_told_with_what_follows(house: House, desk: Client) -> None:
+    sent = await house.posted(sheets=2)
+    ticks: dict[Tick, bool | None] = {
+        Tick.ALL_PAGES: True,
+        Tick.NEED_PAPER: True,
+        Tick.WRITE_AGAIN: False,
+        Tick.PLEASE_STOP: None,
+    }
+    text = (await get(desk, await released(house, sent, ticks))).screen.text
+    assert (
+        "Ticked on the reply sheet ☒ I have all pages of the letter ☒ I need paper, envelopes, stamps"
+        "The volunteers know of it too. Please ask them before you send something. Save as PDF"
+    ) in text
+
+
+async def test_page_that_a_person_read_is_marked_as_such(house: House, desk: Client) -> None:
+    sent = await house.posted()
+    scan = await house.split(sure(await house.code(sent)), sure(await house.code(sent), side=Side.B))
+    pages = {row.number: row.id for row in await house.rows(tables.pages, scan_id=scan)}
+    lines = ((Word(text="Dear", doubtful=False), Word(text="fiend", doubtful=True)),)
+    await reply_steps.correct(house.store, house.office_key, pages[2], lines, house.volunteers["anna"])
+    await house.release()
+    reply = (await house.row(tables.replies)).id
+    text = (await get(desk, f"{sent.inbox}/reply/{reply}")).screen.text
+    assert "What a machine read, page 1 A guess, often wrong." in text
+    assert (
+        "What a volunteer read, page 2 Read by a person. Words that are still doubtful are marked. "
+        "What counts is the picture. Dear fiend (doubtful)"
+    ) in text
+
+
+async def test_words_that_were_covered_are_told(house: House, desk: Client) -> None:
+    sent = await house.posted()
+    scan = await house.split(sure(await house.code(sent)), words=("Dear", "Somebody"))
+    page = (await house.row(tables.pages, scan_id=scan)).id
+    while await house.assemble():
+        pass
+    boxes = [(0.19, 0.29, 0.31, 0.34)]
+    await reply_steps.cover(house.store, house.office_key, page, boxes, house.volunteers["anna"])
+    await house.release()
+    reply = (await house.row(tables.replies)).id
+    screen = (await get(desk, f"{sent.inbox}/reply/{reply}")).screen
+    assert "A volunteer covered words on this page that could harm others." in screen.text
+    assert "Somebody" not in screen.html
+    assert not any("-scanned" in link for link in screen.links)
 
 
 async def test_unreadable_reply_says_so(house: House, desk: Client) -> None:
     sent = await house.posted()
     scan = await house.split(sure(await house.code(sent)), words=())
-    await house.assemble()
+    await house.release()
     reply = await house.row(tables.replies, scan_id=scan)
     text = (await get(desk, f"{sent.inbox}/reply/{reply.id}")).screen.text
     assert "A machine could not read this handwriting. Please look at the picture." in text
@@ -256,7 +333,7 @@ async def test_second_reply_stands_beside_the_first(house: House, desk: Client) 
     first = await house.replied(sent)
     house.clock.advance(days=3)
     await house.split(sure(await house.code(sent), sheet=2))
-    await house.assemble()
+    await house.release()
     second = next(row.id for row in await house.rows(tables.replies) if row.id != first)
     links = [link for link in (await get(desk, sent.inbox)).screen.links if "/reply/" in link]
     assert links == [f"{sent.inbox}/reply/{first}", f"{sent.inbox}/reply/{second}"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from scanner import intake
 from scanner.intake import ChildFailedError, split
@@ -21,22 +23,31 @@ from scanner.limits import (
     TookTooLongError,
     TooManyPagesError,
 )
+from scanner.samples import BoxInk
 
 READY = b'{"kind": "ready"}\n'
 ONE = READY + b'{"kind": "pages", "pages": 1}\n'
 PAGE = {
     "kind": "page",
-    "dpi": 300,
-    "grey": [2, 2],
-    "picture": [2, 2],
-    "colour": False,
+    "reading": {"size": [2, 2], "dpi": 300},
+    "picture": {"size": [2, 1], "dpi": 200, "colour": False},
+    "untouched": {"size": [1, 1], "dpi": 150, "colour": True},
     "geometry": "as_it_came",
     "codes": [],
+    "matrices": [],
+    "lines": [],
+    "boxes": [],
+    "ink": 0.5,
 }
+PIXELS = b"123456789"
+DONE = b'{"kind": "done"}\n'
+MODULES = base64.b64encode(bytes(625)).decode()
+SYMBOLS = base64.b64encode(bytes(12 * 32)).decode()
+BOX = {"filled": 0.5, "outline": 1}
 
 
 def line(**changes: object) -> bytes:
-    """The answer for a page of four pixels, with these changes."""
+    """The answer for a page of a few pixels, with these changes."""
     return json.dumps(PAGE | changes).encode() + b"\n"
 
 
@@ -60,8 +71,25 @@ async def told(
 
 
 async def test_child_that_keeps_to_the_protocol_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (page,) = await told(ONE + line() + b"12345678" + b'{"kind": "done"}\n', tmp_path, monkeypatch)
+    samples = {
+        "matrices": [{"place": 1, "modules": base64.b64encode(bytes([129]) + bytes(623) + bytes([127])).decode()}],
+        "lines": [{"place": 0, "symbols": SYMBOLS}],
+        "boxes": [BOX] * 6,
+    }
+    (page,) = await told(ONE + line(**samples) + PIXELS + DONE, tmp_path, monkeypatch)
     assert page.pgm.read_bytes() == b"P5\n2 2\n255\n1234"
+    with Image.open(page.jpeg) as picture, Image.open(page.untouched) as untouched:
+        assert (picture.size, picture.mode, picture.info["dpi"]) == ((2, 1), "L", (200, 200))
+        assert (untouched.size, untouched.mode, untouched.info["dpi"]) == ((1, 1), "RGB", (150, 150))
+    (matrix,), (symbols,) = page.samples.matrices, page.samples.lines
+    assert (matrix.place, matrix.modules.shape, matrix.modules[0, 0], matrix.modules[24, 24]) == (
+        1,
+        (25, 25),
+        -127,
+        127,
+    )
+    assert (symbols.place, symbols.symbols.shape) == (0, (12, 32))
+    assert (page.samples.boxes, page.samples.ink, page.blank) == ((BoxInk(0.5, 1.0),) * 6, 0.5, True)
 
 
 @pytest.mark.parametrize(
@@ -72,22 +100,37 @@ async def test_child_that_keeps_to_the_protocol_is_believed(tmp_path: Path, monk
         READY + b'{"kind": "pages", "pages": 0}\n',
         READY + b'{"kind": "pages", "pages": "1"}\n',
         READY + b'{"kind": "pages", "pages": 1, "path": "/etc/passwd"}\n',
-        READY + line() + b"12345678",
+        READY + line() + PIXELS + DONE,
         ONE,
         ONE + b'{"kind": "done"}\n',
         ONE + line() + b"1234",
-        ONE + line() + b"12345678",
-        ONE + line() + b"12345678" + line() + b"12345678",
-        ONE + line(grey=[0, 2]) + b"1234",
-        ONE + line(grey=[-2, -2]) + b"12345678",
-        ONE + line(grey=[20_000, 20_000]),
-        ONE + line(grey=[10**9, 10**9]),
-        ONE + line(colour=1) + b"12345678",
-        ONE + line(dpi=10**6) + b"12345678",
-        ONE + line(geometry="../../etc") + b"12345678",
-        ONE + line(codes=[{"text": "A" * 201, "method": "matrix"}]) + b"12345678",
-        ONE + line(codes=[{"text": "A", "method": "readable"}]) + b"12345678",
-        ONE + line(codes=[{"text": "A", "method": "matrix"}] * 41) + b"12345678",
+        ONE + line() + PIXELS,
+        ONE + line() + PIXELS + line() + PIXELS + DONE,
+        ONE + line(reading={"size": [0, 2], "dpi": 300}) + PIXELS + DONE,
+        ONE + line(reading={"size": [-2, -2], "dpi": 300}) + PIXELS + DONE,
+        ONE + line(reading={"size": [2, 2], "dpi": 300, "colour": True}) + PIXELS + DONE,
+        ONE + line(reading={"size": [20_000, 20_000], "dpi": 300}),
+        ONE + line(reading={"size": [10**9, 10**9], "dpi": 300}),
+        ONE + line(picture={"size": [2, 1], "dpi": 200, "colour": 1}) + PIXELS + DONE,
+        ONE + line(picture={"size": [2, 1], "dpi": 10**6, "colour": False}) + PIXELS + DONE,
+        ONE + line(geometry="../../etc") + PIXELS + DONE,
+        ONE + line(codes=[{"text": "A" * 201, "method": "matrix"}]) + PIXELS + DONE,
+        ONE + line(codes=[{"text": "A", "method": "readable"}]) + PIXELS + DONE,
+        ONE + line(codes=[{"text": "A", "method": "matrix"}] * 41) + PIXELS + DONE,
+        ONE + line(matrices=[{"place": 2, "modules": MODULES}]) + PIXELS + DONE,
+        ONE + line(matrices=[{"place": 0, "modules": SYMBOLS}]) + PIXELS + DONE,
+        ONE + line(matrices=[{"place": 0, "modules": MODULES[:-4] + "AAA="}]) + PIXELS + DONE,
+        ONE + line(matrices=[{"place": 0, "modules": "\n" + MODULES}]) + PIXELS + DONE,
+        ONE + line(matrices=[{"place": 0, "modules": 1}]) + PIXELS + DONE,
+        ONE + line(matrices=[{"place": 0, "modules": "gICA" + MODULES[4:]}]) + PIXELS + DONE,  # -128
+        ONE + line(matrices=[{"place": 0, "modules": MODULES}] * 9) + PIXELS + DONE,
+        ONE + line(lines=[{"place": 0, "symbols": MODULES}]) + PIXELS + DONE,
+        ONE + line(lines=[{"place": 0, "symbols": SYMBOLS}] * 9) + PIXELS + DONE,
+        ONE + line(boxes=[BOX] * 7) + PIXELS + DONE,
+        ONE + line(boxes=[BOX | {"filled": 1.1}] * 6) + PIXELS + DONE,
+        ONE + line(boxes=[BOX | {"filled": float("nan")}] * 6) + PIXELS + DONE,
+        ONE + line(ink=-1.0) + PIXELS + DONE,
+        ONE + line(ink=float("inf")) + PIXELS + DONE,
         ONE + b'{"kind": "refused", "reason": "because"}\n',
         ONE + b"[" * 70_000 + b"\n",
     ],

@@ -13,6 +13,8 @@ from relay.domain.languages import LANGUAGES
 from relay.domain.letters import Transcript, Wants, Word
 from relay.domain.lives import MailKind
 from relay.domain.reasons import REVIEW_REASONS, ReviewReason
+from relay.domain.sheet import Tick
+from relay.domain.ticks import FOR_SENDER, TICK_WORDS
 from relay.locale import catalogue
 from relay.mail.compose import AddressNotWritableError, Envelope, Why, confirmation, notice, reply
 
@@ -59,7 +61,7 @@ def paragraphs(mail: EmailMessage) -> list[str]:
     return "\n".join(str(body.get_content()).splitlines()).split("\n\n")
 
 
-def words(language: str, sentence: str, **parts: str) -> str:
+def words(language: str, sentence: str, **parts: str | int) -> str:
     """A sentence in a language; that none lacks its translation is tested with the catalogues."""
     return catalogue(language).gettext(sentence).format(**parts)
 
@@ -184,6 +186,38 @@ def test_reply_brings_the_picture_the_marked_guess_and_the_link(language: str) -
     ]
     (attached,) = mail.iter_attachments()
     assert (attached.get_content(), attached.get_filename()) == (PDF, "reply.pdf")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_reply_tells_what_is_missing_and_what_was_ticked(language: str) -> None:
+    told = READ.model_copy(update={"missing": ((1, "B"), (2, "A")), "ticks": ("pages_missing", "write_again")})
+    mail = arrived(reply(envelope(language), Wants.FULL, NAME, LINK, told, PDF))
+    pages = [
+        words(language, "Reply sheet {sheet}, side {side}", sheet=n, side=side) for n, side in ((1, "B"), (2, "A"))
+    ]
+    missing = words(language, "These pages did not come with it. If they come later, you get them too:")
+    ticked = words(language, "What {prisoner} ticked on the reply sheet:", prisoner=NAME)
+    printed_again = words(language, FOR_SENDER[Tick.PAGES_MISSING])
+    assert paragraphs(mail)[2:4] == [
+        "\n".join([missing, *pages]),
+        "\n".join(
+            [
+                ticked,
+                f"– {words(language, TICK_WORDS[Tick.PAGES_MISSING])}. {printed_again}",
+                f"– {words(language, TICK_WORDS[Tick.WRITE_AGAIN])}",
+            ]
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("by_person", "who"),
+    [((1, 2), "This is what a volunteer read"), ((2,), "This is what a volunteer and a machine read")],
+)
+def test_reply_tells_who_read_it(by_person: tuple[int, ...], who: str) -> None:
+    read = READ.model_copy(update={"by_person": by_person})
+    said = paragraphs(arrived(reply(envelope(), Wants.FULL, NAME, LINK, read, PDF)))[2]
+    assert said.partition(" from the handwriting.")[0] == who
 
 
 @pytest.mark.parametrize("pages", [(), ((),), ((), ())], ids=str)

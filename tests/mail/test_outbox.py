@@ -675,7 +675,7 @@ async def expired(house: House, letter_id: str) -> None:
     """The letter is not confirmed in time."""
     del letter_id
     house.clock.advance(days=8)
-    for job in office_jobs(house.store, house.settings, house.office_key, house.printing)[-2:]:
+    for job in office_jobs(house.store, house.relay.installation, house.office_key, house.printing)[-2:]:
         await job(WORKER_NAME)
 
 

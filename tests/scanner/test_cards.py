@@ -13,7 +13,7 @@ from relay.domain.lives import BatchState
 from relay.domain.reasons import ReturnReason
 from relay.domain.reply_code import Side
 from relay.store import audit, tables
-from scanner import steps
+from scanner import reply_steps, steps
 from scanner.codes import PageCodes
 from tests.workplaces import ADDRESS, House, Sent, both_engines, get, sure
 
@@ -32,10 +32,10 @@ async def card_and_letter(house: House) -> tuple[list[Sent], Sent]:
 
 
 async def all_assembled(house: House) -> int:
-    count = 0
-    while await house.assemble():
-        count += 1
-    return count
+    """How many replies are released by this."""
+    before = len(await house.rows(tables.replies, state="released"))
+    await house.release()
+    return len(await house.rows(tables.replies, state="released")) - before
 
 
 @both_engines
@@ -62,7 +62,7 @@ async def test_page_given_to_one_greeting_by_hand_is_given_to_all(house: House) 
     cards, _ = await card_and_letter(house)
     scan = await house.split(PageCodes(()))
     page = await house.row(tables.pages, scan_id=scan)
-    await steps.place_by_hand(house.store, page.id, cards[2].id, house.volunteers["anna"])
+    await steps.place_by_hand(house.store, house.office_key, page.id, cards[2].id, house.volunteers["anna"])
     assert await all_assembled(house) == 3
     assert {row.letter_id for row in await house.rows(tables.replies, scan_id=scan)} == {one.id for one in cards}
 
@@ -71,9 +71,13 @@ async def test_page_after_the_first_was_released_starts_an_answer_for_all(house:
     cards, _ = await card_and_letter(house)
     code = await house.code(cards[0])
     scan = await house.split(sure(code), PageCodes(()))
-    assert await house.assemble()  # one of the three; the others are still open
+    assert await house.assemble()  # they were looked over together
+    assert {row.state for row in await house.rows(tables.replies)} == {"held"}
+    holder = await house.row(tables.replies, pages_of=None)
+    await reply_steps.check(house.store, holder.id, house.volunteers["anna"])
+    assert await house.assemble()  # one of the three; the others are still to be assembled
     page = await house.row(tables.pages, scan_id=scan, number=2)
-    await steps.place_by_hand(house.store, page.id, cards[0].id, house.volunteers["anna"])
+    await steps.place_by_hand(house.store, house.office_key, page.id, cards[0].id, house.volunteers["anna"])
     assert await all_assembled(house) == 5
     for one in cards:
         assert len(await house.rows(tables.replies, letter_id=one.id, state="released")) == 2
@@ -119,7 +123,7 @@ async def test_page_of_the_card_that_came_back_is_not_for_those_on_the_new_one(h
     scan = await house.split(sure(old), sure(await house.code(fourth)))
     page = await house.row(tables.pages, scan_id=scan, number=1)
     assert (page.state, page.doubt) == ("unmatched", "unknown_code")
-    await steps.place_by_hand(house.store, page.id, cards[0].id, house.volunteers["anna"])
+    await steps.place_by_hand(house.store, house.office_key, page.id, cards[0].id, house.volunteers["anna"])
     page = await house.row(tables.pages, id=page.id)
     assert await all_assembled(house) == 5
     assert (await house.row(tables.replies, id=page.reply_id)).letter_id == cards[0].id
@@ -131,7 +135,7 @@ async def test_page_given_to_any_greeting_by_hand_joins_the_answer_that_is_open(
     scan = await house.split(sure(await house.code(cards[0])), PageCodes(()), PageCodes(()))
     for number, one in ((2, max(cards, key=lambda card: card.id)), (3, min(cards, key=lambda card: card.id))):
         page = await house.row(tables.pages, scan_id=scan, number=number)
-        await steps.place_by_hand(house.store, page.id, one.id, house.volunteers["anna"])
+        await steps.place_by_hand(house.store, house.office_key, page.id, one.id, house.volunteers["anna"])
     assert len({page.reply_id for page in await house.rows(tables.pages, scan_id=scan)}) == 1
     assert await all_assembled(house) == 3
 
@@ -147,7 +151,7 @@ async def test_page_given_by_hand_is_not_for_who_took_the_greeting_back(house: H
     scan = await house.split(sure(code))
     page = await house.row(tables.pages, scan_id=scan)
     assert (page.state, page.doubt) == ("held", "letter_not_sent")
-    await steps.place_by_hand(house.store, page.id, cards[0].id, house.volunteers["anna"])
+    await steps.place_by_hand(house.store, house.office_key, page.id, cards[0].id, house.volunteers["anna"])
     assert await all_assembled(house) == 1
     assert (await house.row(tables.replies, scan_id=scan)).letter_id == cards[0].id
 
@@ -164,9 +168,9 @@ async def test_one_inbox_that_nothing_can_be_sealed_to_does_not_stop_the_others(
     scan = await house.split(sure(await house.code(first)), PageCodes(()))
     await all_assembled(house)
     states = {row.letter_id: row.state for row in await house.rows(tables.replies, scan_id=scan)}
-    assert states == {one.id: "open" if one is first else "released" for one in cards}
+    assert states == {one.id: "checked" if one is first else "released" for one in cards}
     page = await house.row(tables.pages, scan_id=scan, number=2)
-    await steps.place_by_hand(house.store, page.id, first.id, house.volunteers["anna"])
+    await steps.place_by_hand(house.store, house.office_key, page.id, first.id, house.volunteers["anna"])
     await all_assembled(house)
     for one in cards:
         assert len(await house.rows(tables.replies, letter_id=one.id, state="released")) == (0 if one is first else 2)
@@ -180,13 +184,12 @@ async def test_page_placed_while_the_answers_are_put_together_reaches_all(house:
     found = await house.rows(tables.pages, scan_id=scan, state="unmatched")
 
     async def by_hand(page: str, to: Sent) -> None:
-        await steps.place_by_hand(house.store, page, to.id, house.volunteers["anna"])
+        await steps.place_by_hand(house.store, house.office_key, page, to.id, house.volunteers["anna"])
 
     hands = [by_hand(page.id, cards[number % 3]) for number, page in enumerate(found)]
     more = [house.split(sure(code, sheet=2)), house.split(sure(code, side=Side.B))]
     await asyncio.gather(*hands, *more, *(house.assemble() for _ in range(4)))
-    while await house.assemble():
-        pass
+    await house.release()
     for one in cards:
         mine = await house.rows(tables.replies, letter_id=one.id)
         assert {row.state for row in mine} == {"released"}

@@ -7,11 +7,10 @@ import pytest
 from PIL import Image
 
 from relay.domain.reply_code import SPECIMEN, MatrixCode, ReplyCode, Side
-from relay.domain.sheet import MARKS, MATRICES, READABLE, Rect
+from relay.domain.sheet import MARKS, MATRICES, Rect
 from scanner.codes import CodeRead, Method, PageCodes
 from scanner.geometry import PIXELS_PER_MM, Geometry, pixels
 from scanner.intake import PageFile
-from scanner.printed_code import read_printed_code
 from tests.scanner.conftest import Scan
 from tests.scanner.sheets import CODE, covered, matrix_picture, photographed, scanned, sheet
 
@@ -89,39 +88,6 @@ async def test_sheet_dirty_code_is_read_where_it_must_be(scan: Scan) -> None:
     assert page.codes == PageCodes((CodeRead(CODE, 1, Side.A, Method.MATRIX_CROP),))
 
 
-@pytest.mark.parametrize("degrees", [1, 181])
-async def test_sheet_both_codes_covered_is_read_by_the_readable_code(scan: Scan, degrees: float) -> None:
-    page = await scan(scanned(covered(sheet(), UPPER, LOWER), degrees=degrees))
-    assert (page.codes, page.geometry) == (PageCodes(), Geometry.SHEET)
-    assert (await read_printed_code(page)).agreed == CodeRead(CODE, None, None, Method.READABLE)
-
-
-async def test_sheet_readable_code_with_one_wrong_symbol_is_repaired(scan: Scan) -> None:
-    misread = ReplyCode(CODE.replace("C", "X"))
-    page = await scan(scanned(covered(sheet(misread), UPPER, LOWER)))
-    assert (await read_printed_code(page)).agreed == CodeRead(CODE, None, None, Method.READABLE, repaired=1)
-
-
-async def test_sheet_readable_code_with_two_wrong_symbols_only_suggests(scan: Scan) -> None:
-    misread = ReplyCode(CODE.replace("C", "X").replace("G", "4"))
-    codes = await read_printed_code(await scan(scanned(covered(sheet(misread), UPPER, LOWER))))
-    assert (codes.agreed, codes.suggested) == (None, (CODE,))
-
-
-async def test_sheet_all_codes_covered_has_none(scan: Scan) -> None:
-    page = await scan(scanned(covered(sheet(), UPPER, LOWER, *READABLE)))
-    assert await read_printed_code(page) == PageCodes()
-
-
-async def test_sheet_readable_codes_of_two_letters_contradict(scan: Scan) -> None:
-    picture = covered(sheet(), UPPER, LOWER)
-    below = round((READABLE[1].y - 1) * PIXELS_PER_MM)
-    other = covered(sheet(OTHER), UPPER, LOWER)
-    picture.paste(other.crop((0, below, *other.size)), (0, below))
-    codes = await read_printed_code(await scan(scanned(picture)))
-    assert (codes.contradictory, codes.agreed, set(codes.suggested)) == (True, None, {CODE, OTHER})
-
-
 async def test_sheet_marks_lost_is_straightened_by_its_two_codes(scan: Scan) -> None:
     picture = sheet()
     for mark in MARKS:
@@ -174,7 +140,6 @@ async def test_page_of_something_else_stays_as_it_came(scan: Scan) -> None:
         picture.paste(0, (*place, place[0] + 71, place[1] + 71))
     page = await scan(scanned(picture))
     assert (page.codes, page.geometry, page.width, page.height) == (PageCodes(), Geometry.AS_IT_CAME, *A4)
-    assert await read_printed_code(page) == PageCodes()
 
 
 async def test_page_with_words_keeps_every_word_where_it_was_written(scan: Scan) -> None:

@@ -8,19 +8,19 @@ from collections.abc import AsyncIterator
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 
-from relay.domain.lives import LetterState, ReplyState
+from relay.domain.letters import Word
+from relay.domain.lives import LetterState
 from relay.domain.reply_code import SPECIMEN, Side, new_reply_code
-from relay.domain.reply_parts import REPLY_PDF, reply_picture_part
-from relay.sealing import Context, SealBrokenError
+from relay.sealing import Context
 from relay.store import leases, tables
 from relay.store.sealed import load_key, open_part
 from relay.store.transitions import NotThereError
-from scanner import heap, steps
+from scanner import received, reply_steps, steps
 from scanner.codes import CodeRead, Method, PageCodes
 from scanner.limits import Reason
-from tests.workplaces import ADDRESS, ENGLISH, RUSSIAN, WORKER_NAME, House, Sent, both_engines, picture, pieces, sure
+from scanner.reading import Reading
+from tests.workplaces import ENGLISH, RUSSIAN, WORKER_NAME, House, Sent, both_engines, picture, pieces, sure
 
 
 async def pages(house: House, scan: str | None = None) -> list[tuple[str, str | None]]:
@@ -85,7 +85,7 @@ async def test_file_that_cannot_be_noted_leaves_nothing(house: House, monkeypatc
 async def test_name_that_is_no_unicode_is_shown_as_far_as_it_goes(house: House) -> None:
     scan = await house.received(b"a scan", os.fsdecode(b"\xff\xfe.pdf"))
     async with house.store.database.reading() as connection:
-        (found,) = await heap.received(connection, house.office_key)
+        (found,) = await received.received(connection, house.office_key)
     assert (found.id, found.name, len(house.blobs())) == (scan, "??.pdf", 1)
 
 
@@ -122,10 +122,12 @@ async def test_worker_without_the_lease_changes_nothing(house: House) -> None:
     scan = await house.received()
     async with house.store.database.reading() as connection:
         key = await load_key(connection, Context("scan", scan), house.office_key)
-    blobs = [await house.store.blobs.put_bytes(data, key) for data in (b"picture", b"text")]
+    blobs = [await house.store.blobs.put_bytes(data, key) for data in (b"picture", b"untouched")]
     with pytest.raises(leases.LeaseLostError):
-        await steps.split(house.store, scan, WORKER_NAME, key, [steps.ReadPage(1, PageCodes(), (), *blobs)])
+        await steps.keep_page(house.store, scan, WORKER_NAME, key, steps.ReadPage(1, Reading(lines=()), *blobs))
     assert len(house.blobs()) == 1
+    with pytest.raises(leases.LeaseLostError):
+        await steps.place(house.store, scan, WORKER_NAME, key, {})
     with pytest.raises(leases.LeaseLostError):
         await steps.reject(house.store, scan, WORKER_NAME, Reason.DAMAGED)
     assert (await house.row(tables.scans)).state == "received"
@@ -154,8 +156,9 @@ async def test_sides_and_sheets_of_one_letter_become_one_reply_in_their_order(ho
     assert await pages(house) == [("placed", None), ("placed", None), ("unmatched", "no_code"), ("placed", None)]
     reply = await house.row(tables.replies)
     async with house.store.database.reading() as connection:
-        opened = await steps.open_reply(connection, reply.id, house.office_key)
+        opened = await reply_steps.to_assemble(connection, reply.id, house.office_key)
     assert [page.number for page in opened.pages] == [4, 2, 1]
+    assert opened.missing == ((2, Side.B),)
     assert (reply.letter_id, reply.scan_id, opened.inbox.data) == (sent.id, scan, sent.secret.key.public.data)
 
 
@@ -209,9 +212,11 @@ async def test_letter_stopped_after_it_was_rendered_has_its_answer(house: House)
     await house.rendered()
     await hold(house)
     scan = await house.split(sure(await house.code(sent)), PageCodes())
-    await steps.place_by_hand(house.store, await page_id(house, scan, 2), sent.id, house.volunteers["anna"])
+    await steps.place_by_hand(
+        house.store, house.office_key, await page_id(house, scan, 2), sent.id, house.volunteers["anna"]
+    )
     assert await pages(house) == [("placed", None), ("placed", "no_code")]
-    assert await house.assemble()
+    await house.release()
     assert (await house.row(tables.replies)).state == "released"
     assert await house.state(sent) == "held"
 
@@ -256,6 +261,68 @@ async def test_same_page_in_two_files_that_are_split_together_is_placed_once(hou
     assert sorted(await pages(house)) == [("held", "duplicate"), ("held", "duplicate"), ("placed", None)]
 
 
+@both_engines
+async def test_pages_that_were_read_before_the_worker_died_are_not_read_again(house: House) -> None:
+    scan = await house.received()
+    async with house.store.database.writing() as connection:
+        order, now = tables.scans.c.created_at, house.clock()
+        await leases.claim(connection, tables.scans, owner=WORKER_NAME, now=now, order_by=order)
+        key = await load_key(connection, Context("scan", scan), house.office_key)
+    blobs = [await house.store.blobs.put_bytes(data, key) for data in (b"picture", b"untouched")]
+    reading = Reading(lines=((Word(text="kept", doubtful=False),),))
+    await steps.keep_page(house.store, scan, WORKER_NAME, key, steps.ReadPage(2, reading, *blobs))
+    async with house.store.database.reading() as connection:
+        assert await steps.read_already(connection, scan) == {2}
+        assert await steps.waiting_readings(connection, scan, key) == {2: reading}
+    assert await pages(house) == [("waiting", None)]
+
+
+async def test_empty_back_is_left_out_and_can_be_taken_back(house: House) -> None:
+    sent = await house.posted()
+    code = await house.code(sent)
+    empty = Reading(lines=(), codes=sure(code, 1, Side.B), blank=True)
+    scan = await house.split(sure(code), empty, Reading(lines=(), blank=True))
+    assert await pages(house) == [("placed", None), ("void", "blank"), ("void", "blank")]
+    reply = await house.row(tables.replies)
+    async with house.store.database.reading() as connection:
+        assert (await reply_steps.to_assemble(connection, reply.id, house.office_key)).missing == ()
+    back = await page_id(house, scan, 2)
+    await steps.take_back(house.store, back, house.volunteers["anna"])
+    assert await pages(house) == [("placed", None), ("unmatched", "blank"), ("void", "blank")]
+    with pytest.raises(steps.PageNotOpenError):
+        await steps.take_back(house.store, back, house.volunteers["anna"])
+    await steps.place_by_hand(house.store, house.office_key, back, sent.id, house.volunteers["anna"])
+    assert {row.reply_id for row in await house.rows(tables.pages, state="placed")} == {reply.id}
+
+
+async def test_page_of_another_facility_than_its_pile_is_held(house: House) -> None:
+    mine, other = await house.posted(ENGLISH), await house.posted(RUSSIAN)
+    facility = await house.row(tables.facilities, slug=ENGLISH.facility.slug)
+    taken = await steps.take_in(house.store, pieces(b"a pile"), "pile.pdf", house.anna, facility_id=facility.id)
+    await house.split_into(taken.scan_id, sure(await house.code(mine)), sure(await house.code(other)))
+    assert await pages(house) == [("placed", None), ("held", "other_facility")]
+
+
+async def test_front_and_back_of_two_sheets_are_held(house: House) -> None:
+    codes = [await house.code(await house.posted()) for _ in range(3)]
+    await house.split(sure(codes[0]), sure(codes[0], 1, Side.B), sure(codes[1], 1, Side.A), sure(codes[2], 1, Side.B))
+    assert await pages(house) == [("placed", None)] * 2 + [("held", "contradiction")] * 2
+
+
+async def test_printed_side_against_the_code_is_held(house: House) -> None:
+    code = await house.code(await house.posted())
+    wrong = [Reading(lines=(), codes=sure(code, 1, side), tick_side=side is Side.B) for side in Side]
+    await house.split(*wrong)
+    assert await pages(house) == [("held", "contradiction")] * 2
+
+
+async def test_same_bytes_again_are_noted(house: House) -> None:
+    for _ in range(2):
+        taken = await steps.take_in(house.store, pieces(b"the same"), "scan.pdf", house.anna)
+    events = await house.rows(tables.events, record_id=taken.scan_id)
+    assert [(row.target, row.reason) for row in events] == [("received", None), ("received", steps.CAME_AGAIN)]
+
+
 # --- by hand
 
 
@@ -264,7 +331,9 @@ async def test_page_given_by_hand_becomes_a_reply(house: House) -> None:
     sent = await house.posted()
     scan = await house.split(PageCodes(), PageCodes())
     for number in (1, 2):
-        await steps.place_by_hand(house.store, await page_id(house, scan, number), sent.id, house.volunteers["anna"])
+        await steps.place_by_hand(
+            house.store, house.office_key, await page_id(house, scan, number), sent.id, house.volunteers["anna"]
+        )
     reply = await house.row(tables.replies)
     assert (reply.letter_id, reply.state) == (sent.id, "open")
     rows = await house.rows(tables.pages)
@@ -278,7 +347,9 @@ async def test_two_pages_given_at_the_same_moment_are_one_reply(house: House) ->
     sent = await house.posted()
     scan = await house.split(PageCodes(), PageCodes(), PageCodes())
     ids = [await page_id(house, scan, number) for number in (1, 2, 3)]
-    await asyncio.gather(*(steps.place_by_hand(house.store, page, sent.id, house.volunteers["anna"]) for page in ids))
+    await asyncio.gather(
+        *(steps.place_by_hand(house.store, house.office_key, page, sent.id, house.volunteers["anna"]) for page in ids)
+    )
     assert len(await house.rows(tables.replies)) == 1
 
 
@@ -288,8 +359,8 @@ async def test_page_is_decided_about_once(house: House) -> None:
     page = await page_id(house, await house.split(PageCodes()))
     anna, boris = house.volunteers["anna"], house.volunteers["boris"]
     results = await asyncio.gather(
-        steps.place_by_hand(house.store, page, mine.id, anna),
-        steps.place_by_hand(house.store, page, other.id, boris),
+        steps.place_by_hand(house.store, house.office_key, page, mine.id, anna),
+        steps.place_by_hand(house.store, house.office_key, page, other.id, boris),
         steps.put_away(house.store, page, boris),
         return_exceptions=True,
     )
@@ -304,7 +375,7 @@ async def test_page_cannot_be_given_to_a_letter_that_was_not_sent(house: House, 
     page = await page_id(house, await house.split(PageCodes()))
     for letter in (sent.id, "0" * 32):
         with pytest.raises(steps.PageNotOpenError):
-            await steps.place_by_hand(house.store, page, letter, house.volunteers["anna"])
+            await steps.place_by_hand(house.store, house.office_key, page, letter, house.volunteers["anna"])
     assert await pages(house) == [("unmatched", "no_code")]
 
 
@@ -313,7 +384,7 @@ async def test_placed_or_unknown_page_is_not_for_the_hand(house: House) -> None:
     placed = await page_id(house, await house.split(sure(await house.code(sent))))
     for page in (placed, "0" * 32):
         with pytest.raises(steps.PageNotOpenError):
-            await steps.place_by_hand(house.store, page, sent.id, house.volunteers["anna"])
+            await steps.place_by_hand(house.store, house.office_key, page, sent.id, house.volunteers["anna"])
         with pytest.raises(steps.PageNotOpenError):
             await steps.put_away(house.store, page, house.volunteers["anna"])
     assert await pages(house) == [("placed", None)]
@@ -325,131 +396,6 @@ async def test_page_put_away_is_kept(house: House) -> None:
     assert await pages(house) == [("void", "no_code")]
     part = await open_part(house.store, Context("scan", scan), steps.page_picture(1), house.office_key)
     assert part == picture(1)
-
-
-# --- releasing
-
-
-async def opened(house: House) -> steps.OpenReply:
-    (row,) = await house.rows(tables.replies, state="open")
-    async with house.store.database.reading() as connection:
-        return await steps.open_reply(connection, row.id, house.office_key)
-
-
-@both_engines
-async def test_release_opens_the_reply_to_its_sender_and_to_nobody_else(house: House) -> None:
-    mine, other = await house.posted(address=ADDRESS), await house.posted(RUSSIAN)
-    await house.split(sure(await house.code(mine)))
-    reply = await opened(house)
-    await steps.release(house.store, reply, b"a pdf", [b"a picture"])
-    context = Context("reply", reply.id)
-    for part, data in ((REPLY_PDF, b"a pdf"), (reply_picture_part(1), b"a picture")):
-        assert await open_part(house.store, context, part, mine.secret.key) == data
-        with pytest.raises(SealBrokenError):
-            await open_part(house.store, context, part, other.secret.key)
-        with pytest.raises(SealBrokenError):
-            await open_part(house.store, context, part, house.relay.private_key("desk"))
-    assert (await house.row(tables.replies)).state == "released"
-    assert [await house.state(sent) for sent in (mine, other)] == ["delivered", "posted"]
-    assert (await house.row(tables.outbox, kind="reply")).reply_id == reply.id
-
-
-@both_engines
-async def test_swapped_codes_cannot_cross_two_conversations(house: House) -> None:
-    """Two letters, two files: each page ends where its own code says, whatever came with it."""
-    mine, other = await house.posted(ENGLISH), await house.posted(RUSSIAN)
-    codes = [await house.code(mine), await house.code(other)]
-    await house.split(sure(codes[0]), sure(codes[1]), words=("first",))
-    await house.split(sure(codes[1], 1, Side.B), sure(codes[0], 1, Side.B), words=("second",))
-    while await house.assemble():
-        pass
-    replies = await house.rows(tables.replies)
-    assert [row.state for row in replies] == ["released"] * 4
-    for sent, code in zip((mine, other), codes, strict=True):
-        for row in (row for row in replies if row.letter_id == sent.id):
-            (page,) = await house.rows(tables.pages, reply_id=row.id)
-            assert page.code == code
-            async with house.store.database.reading() as connection:
-                await load_key(connection, Context("reply", row.id), sent.secret.key)
-                stranger = other if sent is mine else mine
-                with pytest.raises(SealBrokenError):
-                    await load_key(connection, Context("reply", row.id), stranger.secret.key)
-
-
-async def test_two_senders_to_one_prisoner_do_not_see_each_other(house: House) -> None:
-    mine, other = await house.posted(), await house.posted()
-    await house.replied(mine)
-    replies = await house.rows(tables.replies)
-    assert [row.letter_id for row in replies] == [mine.id]
-    async with house.store.database.reading() as connection:
-        with pytest.raises(SealBrokenError):
-            await load_key(connection, Context("reply", replies[0].id), other.secret.key)
-
-
-@both_engines
-async def test_page_added_while_the_reply_is_assembled_is_not_lost(house: House) -> None:
-    sent = await house.posted()
-    scan = await house.split(sure(await house.code(sent)), PageCodes())
-    before = await opened(house)
-    await steps.place_by_hand(house.store, await page_id(house, scan, 2), sent.id, house.volunteers["anna"])
-    stored = house.blobs()
-    with pytest.raises(steps.PagesChangedError):
-        await steps.release(house.store, before, b"one page", [b"one"])
-    assert house.blobs() == stored
-    assert (await house.row(tables.replies)).state == "open"
-    assert await house.rows(tables.content_keys, record="reply") == []
-    assert await house.assemble()
-    assert (await house.row(tables.replies)).state == "released"
-    assert {row.reply_id for row in await house.rows(tables.pages)} == {before.id}
-
-
-@both_engines
-async def test_page_given_while_the_reply_is_being_released_starts_the_next(house: House) -> None:
-    """Who releases holds the letter: the volunteer's page waits, and then does not get into a closed reply."""
-    sent = await house.posted()
-    scan = await house.split(sure(await house.code(sent)), PageCodes())
-    second = await page_id(house, scan, 2)
-    released = await house.row(tables.replies)
-    async with house.store.database.writing() as connection:
-        await connection.execute(tables.letters.select().where(tables.letters.c.id == sent.id).with_for_update())
-        giving = asyncio.create_task(steps.place_by_hand(house.store, second, sent.id, house.volunteers["anna"]))
-        await asyncio.wait([giving], timeout=0.2)
-        await connection.execute(tables.replies.update().values(state=ReplyState.RELEASED))
-    await giving
-    (fresh,) = await house.rows(tables.replies, state="open")
-    assert fresh.id != released.id
-    assert (await house.row(tables.pages, id=second)).reply_id == fresh.id
-
-
-async def test_page_after_the_release_starts_the_next_reply(house: House) -> None:
-    sent = await house.posted(address=ADDRESS)
-    scan = await house.split(sure(await house.code(sent)), PageCodes())
-    assert await house.assemble()
-    await steps.place_by_hand(house.store, await page_id(house, scan, 2), sent.id, house.volunteers["anna"])
-    assert await house.assemble()
-    rows = await house.rows(tables.replies)
-    assert [row.state for row in rows] == ["released", "released"]
-    assert len(await house.rows(tables.outbox, kind="reply")) == 2
-    assert len({row.reply_id for row in await house.rows(tables.pages)}) == 2
-    assert await house.state(sent) == "delivered"
-
-
-async def test_reply_is_released_once(house: House) -> None:
-    sent = await house.posted(address=ADDRESS)
-    await house.split(sure(await house.code(sent)))
-    reply = await opened(house)
-    await steps.release(house.store, reply, b"pdf", [b"picture"])
-    stored = house.blobs()
-    with pytest.raises(IntegrityError):
-        await steps.release(house.store, reply, b"pdf", [b"picture"])
-    assert len(await house.rows(tables.outbox, kind="reply")) == 1
-    assert house.blobs() == stored
-
-
-async def test_sender_without_address_gets_the_reply_and_no_mail(house: House) -> None:
-    sent = await house.posted()
-    await house.replied(sent)
-    assert await house.rows(tables.outbox) == []
 
 
 # --- telling

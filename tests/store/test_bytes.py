@@ -34,8 +34,11 @@ from relay.store import directory, leases, volunteers
 from relay.store.letters import code_of
 from relay.store.sealed import Store, load_key
 from relay.store.tables import letters, replies, scans, volunteer_addresses
+from relay.store.tables import pages as page_rows
+from scanner import reply_steps
 from scanner import steps as scanning
 from scanner.codes import CodeRead, Method, PageCodes
+from scanner.reading import Reading
 from tests.conftest import SmtpCatcher
 from tests.fakes.screening import FakeScreening
 from tests.store.rows import dump
@@ -54,7 +57,9 @@ SECRET = {
     "name of the file": ("Ответ-Аглае", "otvet-scan"),
     "content of the file": ("handwrittenbytes",),
     "picture": ("cleanedpicture",),
-    "text layer": ("invisiblelayer",),
+    "untouched picture": ("picture-as-it-came",),
+    "other words": ("имясоседа", "somebodyelse"),
+    "corrected": ("исправленное", "correctedword"),
     "transcript": ("самокатик", "transcribedword"),
     "reply": ("assembledreply",),
     "batch": ("renderedpages",),
@@ -190,15 +195,23 @@ async def test_disk_tells_nothing(
         code, _ = await code_of(connection, letter_id)
     line = tuple(Word(text=word, doubtful=True) for word in words("transcript").split())
     picture = await store.blobs.put_bytes(words("picture").encode(), scan_key)
-    layer = await store.blobs.put_bytes(words("text layer").encode(), scan_key)
+    untouched = await store.blobs.put_bytes(words("untouched picture").encode(), scan_key)
     codes = PageCodes((CodeRead(code, 1, None, Method.MATRIX),))
-    page = scanning.ReadPage(1, codes, (line,), picture, layer)
-    await scanning.split(store, taken.scan_id, OWNER, scan_key, [page])
-    async with store.database.writing() as connection:
-        (reply_row,) = await leases.claim(connection, replies, owner=OWNER, now=now, order_by=replies.c.created_at)
+    reading = Reading(lines=(line,), codes=codes, words=tuple(words("other words").split()))
+    page = scanning.ReadPage(1, reading, picture, untouched)
+    await scanning.keep_page(store, taken.scan_id, OWNER, scan_key, page)
+    await scanning.place(store, taken.scan_id, OWNER, scan_key, {1: reading})
     async with store.database.reading() as connection:
-        reply = await scanning.open_reply(connection, reply_row.id, office)
-    await scanning.release(store, reply, words("reply").encode(), [words("picture").encode()])
+        (reply_row,) = await connection.execute(sa.select(replies))
+        page_id = (await connection.execute(sa.select(page_rows.c.id))).scalar_one()
+    await reply_steps.look_over(store, office, reply_row.id, release_unseen=False)
+    await reply_steps.cover(store, office, page_id, [(0.1, 0.1, 0.2, 0.2)], anna.id)
+    await reply_steps.correct(store, office, page_id, (line, (Word(text=words("corrected"), doubtful=False),)), anna.id)
+    await reply_steps.check(store, reply_row.id, anna.id)
+    async with store.database.reading() as connection:
+        reply = await reply_steps.to_assemble(connection, reply_row.id, office)
+    sent = reply_steps.SentPage(words("picture").encode(), None, reply.pages[0].reading.lines)
+    await reply_steps.release(store, office, reply, words("reply").encode(), [sent])
     await send_all(Sender(store, settings, OWNER, office, desk=False))
 
     # it did go round: the sender has it all

@@ -16,7 +16,9 @@ from relay.desk.inbox import (
     reply_part,
     secret_in,
 )
-from relay.domain.reply_parts import REPLY_PDF, reply_picture_part
+from relay.domain.reply_parts import REPLY_PDF, reply_picture_part, reply_untouched_part
+from relay.domain.sheet import Tick
+from relay.domain.ticks import FOR_SENDER, TICK_WORDS
 from relay.sealing import InboxSecret, SealBrokenError
 from relay.store.blobs import BlobMissingError
 from relay.web.keys import STORE
@@ -79,7 +81,8 @@ async def reply(request: web.Request) -> web.Response:
             found = await read_reply(connection, secret, request.match_info["reply"])
     except (NoSuchInboxError, SealBrokenError):
         raise web.HTTPNotFound from None
-    return render(request, "desk/reply.html", reply=found, secret=secret.link)
+    ticked = [(TICK_WORDS[tick], FOR_SENDER.get(tick)) for tick in Tick if tick in found.transcript.ticks]
+    return render(request, "desk/reply.html", reply=found, secret=secret.link, ticked=ticked)
 
 
 @ROUTES.get("/{language}/inbox/{secret}/reply/{reply}/reply.pdf", name="reply_pdf")
@@ -92,6 +95,12 @@ async def reply_pdf(request: web.Request) -> web.Response:
 async def reply_picture(request: web.Request) -> web.Response:
     """One page of the reply as a picture."""
     return await _serve(request, reply_picture_part(int(request.match_info["number"])), "image/jpeg")
+
+
+@ROUTES.get(r"/{language}/inbox/{secret}/reply/{reply}/{number:[1-9]\d{0,3}}-scanned.jpg", name="reply_untouched")
+async def reply_untouched(request: web.Request) -> web.Response:
+    """One page of the reply as it was scanned."""
+    return await _serve(request, reply_untouched_part(int(request.match_info["number"])), "image/jpeg")
 
 
 async def _serve(request: web.Request, part: str, content_type: str) -> web.Response:

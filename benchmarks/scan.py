@@ -1,0 +1,39 @@
+"""Scanning: pages that find their letters and none that finds a wrong one, what reading costs, hostile files.
+
+Run with `python -m benchmarks.scan [--json]`; takes about half an hour on two quiet cores.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import cv2
+
+from benchmarks import Figure, report, routing, scores
+from benchmarks.routing import Done
+
+CORES = len(os.sched_getaffinity(0))
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_THREAD_LIMIT")
+
+
+def codes() -> list[Figure]:
+    """The figures about codes and the ways of pages, on all cores, each in one thread."""
+    os.environ |= dict.fromkeys(_THREADS, "1")
+    with ProcessPoolExecutor(CORES, get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)) as processes:
+
+        def run(do: Callable[[int], Done], numbers: Iterable[int], /) -> Iterable[Done]:
+            return processes.map(do, numbers)
+
+        return [*routing.figures(run), *scores.figures(run)]
+
+
+def main() -> list[Figure]:
+    """All figures."""
+    return codes()
+
+
+if __name__ == "__main__":
+    report(main)
