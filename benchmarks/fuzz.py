@@ -2,18 +2,19 @@
 
 Run with `python -m benchmarks.fuzz [--json]`; takes about half an hour on two quiet cores.
 
-To load the libraries takes longer than to read a broken file. So the child that reads is forked here from a process that
-has loaded them, and then does what it always does: it sets its limits, reads, and is believed nothing. Only bubblewrap is
-left out; the tests run mutations of the same kinds in it, each from the start.
+The child that reads is forked here from a process that has loaded its libraries, and then does what it always does: it
+sets its limits, reads, and is believed nothing. Only bubblewrap is left out; the tests run the same mutations in it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
 import os
 import resource
+import signal
+import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -22,16 +23,14 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import asdict, dataclass
-from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerProcess
-from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from typing import Final, cast
 
 from benchmarks import Figure, report
-from benchmarks.mutations import good, hostile, mutated
+from benchmarks.broken import nursery
+from benchmarks.broken.mutations import good, hostile, mutated
 from relay.opened import MEMORY_FOLDER
-from scanner import child, intake
+from scanner import intake
 from scanner.limits import Limits, ScanRefusedError
 
 BENCH: Final = "scan"
@@ -92,86 +91,70 @@ async def _outcome(number: int, story: str, broken: bytes) -> Outcome:
 
 
 class _Forked:
-    """A child that was forked and not started; as much of asyncio's Process as the parent asks for."""
+    """A child that was forked; as much of asyncio's Process as the parent asks for."""
 
-    def __init__(self, process: ForkServerProcess, stdout: asyncio.StreamReader) -> None:
+    def __init__(self, stdout: asyncio.StreamReader, told: int, peaks: list[int]) -> None:
         self.stdout = stdout
-        self._process = process
+        self._told, self._peaks = told, peaks
+        (self._pid,) = nursery.BORN.unpack(os.read(told, nursery.BORN.size))
+        self._exit_code: int | None = None
 
     def kill(self) -> None:
-        self._process.kill()
+        os.kill(self._pid, signal.SIGKILL)  # its number is its own until `wait` was told of its end, or nobody's
 
     async def wait(self) -> int:
-        await asyncio.to_thread(self._process.join)
-        assert self._process.exitcode is not None
-        return self._process.exitcode
+        if self._exit_code is None:
+            told = await asyncio.to_thread(os.read, self._told, nursery.ENDED.size)
+            os.close(self._told)
+            self._exit_code, kilobytes = nursery.ENDED.unpack(told)
+            self._peaks.append(kilobytes)
+        return self._exit_code
 
 
 @contextmanager
-def forking() -> Iterator[Synchronized[int]]:
-    """Let children be forked until the end of the block; gives the most kilobytes that one of them had at its end."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", "scanner.child"])
-    peak = context.Value("q", 0)
+def forking() -> Iterator[list[int]]:
+    """Let children be forked until the end of the block; gives the kilobytes that each of them had at most."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    command = [sys.executable, "-m", nursery.__name__, str(theirs.fileno())]
+    peaks: list[int] = []
 
     async def start(path: Path, limits: Limits) -> Process:
-        reader, writer = context.Pipe(duplex=False)
-        process = context.Process(target=_read, args=(str(path), json.dumps(asdict(limits)), writer, peak))
-        await asyncio.to_thread(process.start)
-        writer.close()
-        loop, stdout = asyncio.get_running_loop(), asyncio.StreamReader(limit=1 << 20)
-        pipe = os.fdopen(os.dup(reader.fileno()), "rb", buffering=0)
-        reader.close()
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdout), pipe)
-        return cast("Process", _Forked(process, stdout))
+        (answers, to_answers), (told, to_told) = os.pipe(), os.pipe()
+        files = [os.open(path, os.O_RDONLY), to_answers, to_told]
+        socket.send_fds(ours, [json.dumps(asdict(limits)).encode()], files)
+        for file in files:
+            os.close(file)
+        stdout = asyncio.StreamReader(limit=1 << 20)
+        pipe = os.fdopen(answers, "rb", buffering=0)
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdout), pipe)
+        return cast("Process", await asyncio.to_thread(_Forked, stdout, told, peaks))
 
-    real, intake._start = intake._start, start  # noqa: SLF001 - only how the child comes to be is another
-    try:
-        yield peak
-    finally:
-        intake._start = real  # noqa: SLF001
-
-
-def _read(path: str, limits: str, answers: Connection, peak: Synchronized[int]) -> None:
-    """What `python -m scanner.child` does, in a process that is there already."""
-    for handle, place in (
-        (os.open(path, os.O_RDONLY), 0),
-        (answers.fileno(), 1),
-        (os.open(os.devnull, os.O_WRONLY), 2),
-    ):
-        os.dup2(handle, place)
-    sys.stdin = os.fdopen(0, "r", closefd=False)
-    sys.stdout = os.fdopen(1, "w", closefd=False)
-    answers.close()
-    sys.argv = ["scanner.child", limits]
-    try:
-        status = child.main()
-        with peak.get_lock():
-            peak.value = max(peak.value, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-    finally:
-        os._exit(status)
+    with subprocess.Popen(command, pass_fds=[theirs.fileno()]):
+        theirs.close()
+        real, intake._start = intake._start, start  # noqa: SLF001 - only how the child comes to be is another
+        try:
+            yield peaks
+        finally:
+            intake._start = real  # noqa: SLF001
+            ours.close()
 
 
 def measure() -> Sequence[Figure]:
     """Read all of them."""
     began = time.monotonic()
-    with forking() as peak:
+    with forking() as peaks:
         ends = asyncio.run(_collected(range(COUNT)))
-        largest = peak.value / 1000
     bad = [one for one in ends if not one.expected]
     for one in bad:
         print(f"{one.number} ({one.story}): {one.end} after {one.seconds:.1f} s", file=sys.stderr)
     counts = Counter(one.end for one in ends if one.expected)
     parent = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    longest = max(one.seconds for one in ends)
     return [
         Figure(BENCH, "broken files that ended in any other way than taken or refused", len(bad), "files", 0),
         Figure(BENCH, "broken files, how they ended", len(ends) - len(bad), "files", peers=counts),
-        Figure(
-            BENCH, "broken files, longest time of one", max(one.seconds for one in ends), "s", LIMITS.seconds + SLACK
-        ),
-        Figure(
-            BENCH, "broken files, most memory of a child that ended by itself", largest, "MB", LIMITS.memory_megabytes
-        ),
+        Figure(BENCH, "broken files, longest time of one", longest, "s", LIMITS.seconds + SLACK),
+        Figure(BENCH, "broken files, most memory of a child", max(peaks) / 1000, "MB", LIMITS.memory_megabytes),
         Figure(BENCH, "broken files, memory of the worker", parent, "MB", 500),
         Figure(BENCH, "broken files, time of all", time.monotonic() - began, "s"),
     ]

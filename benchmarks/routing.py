@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 import zxingcpp
+from numpy.random import Generator
 from PIL import Image
 
 from benchmarks import Figure
@@ -31,7 +32,7 @@ from benchmarks.damage import (
     reply_codes,
     whole_page,
 )
-from relay.domain.reply_code import MatrixCode, ReplyCode, Side
+from relay.domain.reply_code import ALPHABET, LENGTH, MatrixCode, ReplyCode, Side
 from scanner.codes import CodeRead, Method, PageCodes
 from scanner.intake import pages
 from scanner.ladder import climb
@@ -42,10 +43,16 @@ from scanner.suggesting import Known, beside
 BENCH: Final = "scan"
 OUTSTANDING: Final = 20_000
 """Codes that could come back."""
-DAMAGED_SCANS: Final = 106
-"""Of 20 pages; the codes of six of these scans are not outstanding."""
+KNOWN_SCANS: Final = 100
+"""Damaged, of 20 pages each, whose codes are outstanding."""
+GONE_SCANS: Final = 5
+"""The same with codes that are valid but not outstanding any more."""
+OTHER_SCANS: Final = 5
+"""The same of another system, whose codes are as long and are not valid."""
 ORDINARY_SCANS: Final = 2
 """Of each kind."""
+PHOTOGRAPHS: Final = Path(__file__).parents[2] / "shared" / "samples" / "qr"
+"""Of other codes and of none; where they are not there they are not counted."""
 LETTERS: Final = 10
 """Of which both sides of a sheet are in a scan."""
 _QR: Final = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
@@ -90,32 +97,47 @@ def outstanding() -> tuple[list[ReplyCode], Outstanding]:
 
 
 def damaged_scan(number: int) -> list[Came]:
-    """Take in a scan of damaged pages. Those of the last numbers have codes that are not outstanding."""
-    known = number < DAMAGED_SCANS - 6
+    """Take in a scan of damaged pages: first those whose codes are outstanding, then those whose codes are gone, then
+    those of another system."""
     kinds = [INDEPENDENT, *PAGE_KINDS]
 
     def drawn(truth: MatrixCode, place: int) -> Page:
         kind = kinds[(number * 2 * LETTERS + place) % len(kinds)]
         return whole_page(truth, chance(2, number, place), kind, DPIS[number % len(DPIS)])
 
-    return _came([drawn(truth, place) for place, truth in enumerate(_truths(number, known=known))], known=known)
+    rng, known = chance(4, number), number < KNOWN_SCANS
+    if known:
+        codes = _known(rng)
+    elif number < KNOWN_SCANS + GONE_SCANS:
+        codes = reply_codes(LETTERS, rng)
+    else:
+        codes = [ReplyCode("".join(rng.choice(list(ALPHABET), LENGTH))) for _ in range(LETTERS)]
+    return _came([drawn(truth, place) for place, truth in enumerate(_both_sides(codes, rng))], known=known)
 
 
 def ordinary_scan(number: int) -> list[Came]:
     """Take in a scan of ordinary pages, all of one kind."""
-    kind = list(ORDINARY)[number % len(ORDINARY)]
-    truths = _truths(number, known=True)
-    return _came(
-        [ordinary_page(truth, chance(3, number, place), kind) for place, truth in enumerate(truths)], known=True
-    )
+    kind, rng = list(ORDINARY)[number % len(ORDINARY)], chance(8, number)
+    truths = _both_sides(_known(rng), rng)
+    drawn = [ordinary_page(truth, chance(3, number, place), kind) for place, truth in enumerate(truths)]
+    return _came(drawn, known=True)
 
 
-def _truths(number: int, *, known: bool) -> list[MatrixCode]:
-    rng = chance(4, number)
-    if known:
-        codes = [outstanding()[0][place] for place in rng.choice(OUTSTANDING, LETTERS, replace=False)]
-    else:
-        codes = reply_codes(LETTERS, rng)
+def photograph(number: int) -> bool:
+    """Take in a photograph of something else; whether it goes to a person, as it must."""
+    (found,) = asyncio.run(_climbed(_photographs()[number]))
+    return found[0].agreed is None
+
+
+def _photographs() -> list[Path]:
+    return sorted(path for path in PHOTOGRAPHS.rglob("*") if path.suffix in {".png", ".jpg", ".webp"})
+
+
+def _known(rng: Generator) -> list[ReplyCode]:
+    return [outstanding()[0][place] for place in rng.choice(OUTSTANDING, LETTERS, replace=False)]
+
+
+def _both_sides(codes: Sequence[ReplyCode], rng: Generator) -> list[MatrixCode]:
     return [MatrixCode(code, int(rng.integers(1, SHEETS + 1)), side) for code in codes for side in Side]
 
 
@@ -146,11 +168,12 @@ async def _climbed(file: Path) -> list[tuple[PageCodes, tuple[ReplyCode, ...]]]:
         return outstanding()[1]
 
     found = []
-    async with aclosing(pages(file, file.parent, Limits())) as given:
-        async for page in given:
-            climbed = await climb(page, known)
-            found.append((climbed.codes, climbed.ranked))
-            page.remove()
+    with tempfile.TemporaryDirectory() as folder:
+        async with aclosing(pages(file, Path(folder), Limits())) as given:
+            async for page in given:
+                climbed = await climb(page, known)
+                found.append((climbed.codes, climbed.ranked))
+                page.remove()
     return found
 
 
@@ -169,21 +192,21 @@ def _suggested(
 
 def figures(run: Run) -> list[Figure]:
     """All figures about whole pages."""
-    damaged = [came for scan in run(damaged_scan, range(DAMAGED_SCANS)) for came in scan]
+    scans = run(damaged_scan, range(KNOWN_SCANS + GONE_SCANS + OTHER_SCANS))
+    damaged = [came for scan in scans for came in scan]
     ordinary = [came for scan in run(ordinary_scan, range(ORDINARY_SCANS * len(ORDINARY))) for came in scan]
+    photographs = list(run(photograph, range(len(_photographs()))))
     ours = [came for came in damaged if came.known]
     unread = [came for came in ours if came.method is None]
-    others = len(damaged) - len(ours)
+    wrong = sum(came.wrong for came in damaged + ordinary) + photographs.count(False)
+    pages_seen = {
+        "outstanding": len(ours + ordinary),
+        "not outstanding": len(damaged) - len(ours),
+        "of something else": len(photographs),
+    }
     found = [
-        Figure(BENCH, "damaged pages routed", _share(ours), "%", 99.5, _ways(ours), more_is_better=True),
-        Figure(
-            BENCH,
-            "pages wrong",
-            sum(came.wrong for came in damaged + ordinary),
-            "pages",
-            0,
-            {"pages": len(damaged + ordinary), "not outstanding": others},
-        ),
+        Figure(BENCH, "pages routed", _share(ours), "%", 99.5, _ways(ours), more_is_better=True),
+        Figure(BENCH, "pages wrong", wrong, "pages", 0, pages_seen),
         Figure(BENCH, "ordinary pages routed", _share(ordinary), "%", 100, _ways(ordinary), more_is_better=True),
     ]
     if unread:

@@ -39,6 +39,7 @@ from relay.web.site import new_site
 from relay.worker import DRAIN_SECONDS, Job, desk_jobs, office_jobs, working
 from scanner.photos import PhotoDecoder
 from scanner.scan_mail import taking_mail
+from scanner.screens.overview import FOLDER
 
 OFFICE: Final = "office"
 DESK_KEY: Final = "desk"
@@ -156,6 +157,8 @@ def office_site(relay_: Relay, pages: RenderingPool) -> web.Application:
     site[STORE], site[SETTINGS] = relay_.store, relay_.settings
     site[OFFICE_KEY], site[LETTER_PAGES], site[REVIEW] = relay_.office_key, pages, relay_.review(pages)
     site[PRINTING], site[SCREENING], site[REPRINTING] = relay_.printing(pages), relay_.screener, Reprints(relay_.store)
+    if folder := relay_.installation.scan_folder:
+        site[FOLDER] = folder
     site.cleanup_ctx.append(keeping_ahead)
     for screens in (relay.office.screens, censor_queue.screens, print_screens, scanner.screens):
         site.add_routes(screens.ROUTES)

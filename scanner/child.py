@@ -147,8 +147,9 @@ def _give_page(answers: BinaryIO, source: decoding.Source) -> None:
     matrices: list[MatrixSample] = []
     lines: list[LineSample] = []
     if not any(code.ours for code in codes):
-        matrices = sampling.sample_matrices(grey, [*([] if sheet is None else [sheet]), *frame.guesses(grey)])
-        lines = symbols.sample_symbols(look.reading) if sheet is not None else []
+        sheets = [*([] if sheet is None else [sheet]), *frame.guesses(grey)]
+        matrices = sampling.sample_matrices(grey, sheets)
+        lines = symbols.sample_symbols(grey, sheets)
     _answer(
         answers,
         kind="page",

@@ -23,7 +23,7 @@ _STROKE_GAP: Final = 3.5
 """Width in mm over which the brightest is paper: more than the widest stroke."""
 _LIGHT: Final = 22.0
 """Width in mm of the median: what is darker over less than half of it is no shadow."""
-_DARKEST_SHARE: Final = 0.4
+_DARKEST_SHARE: Final = 0.5
 """Paper is no darker than this share of the brightest; what is, lies beside the page and stays dark."""
 _DARKEST_PAPER: Final = 16
 _WHITE: Final = 0.97
@@ -240,10 +240,17 @@ def _without_rules(grey: Grey, dpi: float, length: float) -> Grey:
     joined = cv2.morphologyEx(thin, cv2.MORPH_CLOSE, np.ones((1, _odd(_RULE_GAP, dpi)), np.uint8))
     runs = cv2.morphologyEx(joined, cv2.MORPH_OPEN, np.ones((1, _odd(_RULE_RUN, dpi)), np.uint8))
     found, _ = cv2.findContours(runs, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    long = [contour for contour in found if cv2.boundingRect(contour)[2] >= length / 25.4 * dpi]
-    if not long:
+    boxes = [cv2.boundingRect(contour) for contour in found]
+    rows = np.zeros(len(grey), bool)
+    for _, top, width, height in boxes:
+        rows[top : top + height] |= width >= length / 25.4 * dpi
+    # A hole or a blot parts a line: its shorter pieces are in the same rows as the longer ones.
+    pieces = [
+        contour for contour, (_, top, _, height) in zip(found, boxes, strict=True) if rows[top : top + height].any()
+    ]
+    if not pieces:
         return grey
-    lines = cv2.drawContours(np.zeros_like(grey), long, -1, 255, cv2.FILLED)
+    lines = cv2.drawContours(np.zeros_like(grey), pieces, -1, 255, cv2.FILLED)
     lines = cv2.dilate(lines, np.ones((3, 1), np.uint8))
     level = float(np.median(grey[(lines > 0) & (thin > 0)]))
     lines[grey < level - _DARKER_THAN_RULE] = 0

@@ -48,7 +48,7 @@ _ANGLES: Final = (-4.0, -2.0, 0.0, 2.0, 4.0)
 _SCALES: Final = (0.94, 0.97, 1.0, 1.03)
 _STARTS: Final = 6
 """Places, turns and sizes in one patch from which a fit is begun: on crumpled paper the best of them leads astray."""
-_MOST_STARTS: Final = 12
+_MOST_STARTS: Final = 32
 """From which a fit is begun at one place, over all geometries."""
 _STARTS_APART: Final = 0.4
 """By so many mm at least."""

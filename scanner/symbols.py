@@ -7,6 +7,7 @@ looks like symbols at all, never by what would fit to a code that is outstanding
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -18,8 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from relay.domain.reply_code import ALPHABET, GROUP, LENGTH
-from relay.domain.sheet import CODE_ADVANCE, CODE_FONT, CODE_HEIGHT, CODE_SPACING, READABLE, Rect
-from scanner.geometry import PIXELS_PER_MM, pixels
+from relay.domain.sheet import CODE_ADVANCE, CODE_FONT, CODE_HEIGHT, CODE_SPACING, PAGE, READABLE, Rect
+from scanner.geometry import Transform
 from scanner.matrix import Grey
 from scanner.outstanding import NATS
 from scanner.samples import LineSample
@@ -43,37 +44,57 @@ _OWN: Final = 2
 """How far a symbol may stand from its place in the line, in pixels of _PER_MM."""
 _THERE: Final = 0.45
 """Least mean likeness of the symbols to any; below there is nothing that could be read."""
+_CLEARLY: Final = 0.85
+"""Mean likeness from which on another geometry can add nothing."""
+_MOST: Final = 2
+"""Samples of one place that are given out."""
 _WEIGHT: Final = 16.0
 """How many independent measurements a symbol is; fitted to the damage of `benchmarks.damage`."""
 _ELSE: Final = 0.02
 """How often a symbol is not what it looks like, whatever it looks like: a pen stroke makes another one of it."""
 
 
-def sample_symbols(sheet: Grey) -> list[LineSample]:
-    """The readable codes of a straightened sheet at DPI, as far as there is something that could be one."""
+def sample_symbols(grey: Grey, sheets: Sequence[Transform]) -> list[LineSample]:
+    """The readable codes that are found where these geometries (from mm to pixels) put them; the likest of each place.
+
+    The geometries are tried in their order until both codes are clearly there.
+    """
+    scale = min(1.0, _PER_MM * PAGE.height / max(grey.shape))
+    small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey
+    shrink = np.diag([scale, scale, 1.0])
     samples = []
     for place, rect in enumerate(READABLE):
-        likeness = _likeness(sheet, rect)
-        if likeness is not None:
-            samples.append(LineSample(place, _in_steps(likeness)))
+        found: list[_Likeness] = []
+        for sheet in sheets:
+            likeness = _likeness(cast("Grey", small), shrink @ sheet, rect)
+            found.append(likeness)
+            if _like(likeness) >= _CLEARLY:
+                break
+        found.sort(key=_like, reverse=True)
+        samples += [LineSample(place, _in_steps(one)) for one in found[:_MOST] if _like(one) >= _THERE]
     return samples
 
 
-def _likeness(sheet: Grey, rect: Rect) -> _Likeness | None:
-    """The likeness of each symbol of a line to each of ALPHABET, -1 to 1; None where there is nothing."""
-    middle = rect.y + rect.height / 2
+def _like(likeness: _Likeness) -> float:
+    """How much a line looks like symbols, whichever they are."""
+    return float(likeness.max(1).mean())
+
+
+def _likeness(small: Grey, sheet: Transform, rect: Rect) -> _Likeness:
+    """The likeness of each symbol of a line to each of ALPHABET, -1 to 1."""
     starts = np.array([(symbol + symbol // GROUP) * CODE_ADVANCE for symbol in range(LENGTH)])
-    area = Rect(rect.x, middle - CODE_HEIGHT / 2, starts[-1] + CODE_ADVANCE, CODE_HEIGHT).grown(2 * _WINDOW)
-    left, top, right, bottom = pixels(area)
-    scale = _PER_MM / PIXELS_PER_MM
-    line = cv2.resize(sheet[top:bottom, left:right], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    top = rect.y + (rect.height - CODE_HEIGHT) / 2
+    area = Rect(rect.x, top, starts[-1] + CODE_ADVANCE, CODE_HEIGHT).grown(2 * _WINDOW)
+    to_picture = sheet @ np.array([[1 / _PER_MM, 0, area.x], [0, 1 / _PER_MM, area.y], [0, 0, 1.0]])
+    size = round(area.width * _PER_MM), round(area.height * _PER_MM)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    line = cv2.warpPerspective(small, to_picture, size, flags=flags, borderValue=(255,))
     found = np.stack([_map(cast("Grey", line), glyph) for glyph in _glyphs()])
     found[~np.isfinite(found)] = 0  # what is all of one grey is like nothing
     width, height = _CELL
     first = 2 * _WINDOW + (CODE_ADVANCE - CODE_SPACING) / 2, 2 * _WINDOW + CODE_HEIGHT / 2
     corners = _aligned(found.max(0), starts * _PER_MM, first[0] * _PER_MM - width / 2, first[1] * _PER_MM - height / 2)
-    likeness = np.stack([_around(found, row, column, _OWN).max((1, 2)) for row, column in corners])
-    return likeness if likeness.max(1).mean() >= _THERE else None
+    return np.stack([_around(found, row, column, _OWN).max((1, 2)) for row, column in corners])
 
 
 def _map(line: Grey, glyph: Grey) -> _Likeness:

@@ -148,10 +148,10 @@ async def test_evening_of_scanning(
     await page.get_by_label("Larger").check()
     assert await page.locator(".zoom img").evaluate("image => image.clientWidth") > 2 * width
     await look(page, "page, larger")
-    await press(page, "This is the answer of John Sample to Mary")
+    await press(page, "This is the reply of John Sample to Mary")
     assert await states(house) == ["placed", "placed", "unmatched", "void", "held"]
 
-    await page.get_by_text("Page 2 is now in the answer of John Sample.").wait_for()
+    await page.get_by_text("Page 2 is now in the reply of John Sample.").wait_for()
     await look(page, "the next page")
     await page.get_by_label("The code on the page or a part of it").fill("primerov")
     await press(page, "Find")

@@ -192,7 +192,7 @@ async def test_page_is_found_its_letter_by_name_and_reaches_the_sender(house: Ho
     assert answer.status == 303
     told = (await get(office_client, answer.location)).screen.text
     assert "None. Every page found its letter." in told
-    assert f"Page 1 is now in the answer of {RUSSIAN.prisoner.name}. Look at this answer" in told
+    assert f"Page 1 is now in the reply of {RUSSIAN.prisoner.name}. Look at this reply" in told
     await house.release()
     assert "Read the answer of May 4, 2031" in (await get(await house.desk(), sent.inbox)).screen.text
 
@@ -287,7 +287,7 @@ async def test_suggestion_names_sender_prisoner_and_reason(house: House, office_
     code = await house.code(sent)
     (place,) = await waiting(house, Reading(lines=(), suggested=(Suggestion(code=code, why=Why.BACK),)))
     screen = (await get(office_client, place)).screen
-    assert "This is the answer of John Sample to Mary" in screen.text
+    assert "This is the reply of John Sample to Mary" in screen.text
     assert f"{ENGLISH.facility.name}; letter of May 4, 2031; {grouped(code)}" in screen.text
     assert WHYS[Why.BACK] in screen.text
     assert f'name="letter" value="{sent.id}" data-key="1"' in screen.html
@@ -301,7 +301,7 @@ async def test_answer_to_a_card_is_said_to_go_to_all_on_it(house: House, office_
     found = await get(office_client, place, params={"q": await house.code(sent[0])})
     assert found.screen.html.count('name="letter"') == 1
     names = [name for _, name in sorted(zip((one.id for one in sent), ("Mary", "Tom"), strict=True))]
-    said = f"This is the answer of John Sample to all who wrote on one card: {', '.join(names)}"
+    said = f"This is the reply of John Sample to all who wrote on one card: {', '.join(names)}"
     assert said in found.screen.text
     assert (await post(office_client, place, {"letter": sent[0].id})).status == 303
     assert {row.letter_id for row in await house.rows(tables.replies)} == {one.id for one in sent}
@@ -335,7 +335,7 @@ async def test_scan_shows_what_became_of_each_page(house: House, office_client: 
     assert "2 pages placed 1 page waits 1 page put away" in screen.text
     pages = {row.number: row.id for row in await house.rows(tables.pages)}
     assert screen.images == [f"/en/scan/page/{pages[number]}/small.jpg" for number in (1, 2, 3, 4)]
-    assert screen.text.count("in the answer of John Sample") == 2
+    assert screen.text.count("in the reply of John Sample") == 2
     assert f"{grouped(code)} sheet 1, side B square code" in screen.text
     assert PAGE_DOUBTS[PageDoubt.NO_CODE] in screen.text
     assert PAGE_DOUBTS[PageDoubt.BLANK] in screen.text

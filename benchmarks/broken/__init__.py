@@ -1,0 +1,1 @@
+"""What the fuzzing of scans stands on."""
