@@ -21,7 +21,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,29 +32,22 @@ import pypdfium2
 import structlog
 from PIL import Image, ImageDraw, ImageFont
 
-from benchmarks import Figure, report
+from benchmarks import Figure
 from benchmarks.damage import chance, reply_codes, reply_sheet
+from benchmarks.file_reading import CORES, READ_IN, ReadPage, no_words, read_file
 from benchmarks.print import VOCABULARY, Watched
 from relay.domain.reply_code import MatrixCode, Side
 from relay.domain.sheet import RULE, writing
-from relay.opened import private_folder
 from scanner import intake
 from scanner.assembly import AssembledPage, assemble
 from scanner.geometry import DPI, PIXELS_PER_MM
-from scanner.intake import PageFile, pages
-from scanner.ladder import climb
-from scanner.limits import Limits
-from scanner.outstanding import Outstanding
-from scanner.recognition import Engine, Recognised, recognise
+from scanner.recognition import Engine
 from scanner.tesseract import LANGUAGES, read_page
-from scanner.transcript import Lines, transcript, writing_area
 
 BENCH: Final = "scan"
 PAGES: Final = 10
 MANY: Final = 500
 ROUNDS: Final = 3
-READ_IN: Final = ("ru", "en")
-CORES: Final = len(os.sched_getaffinity(0))
 HANDWRITING: Final = Path(__file__).parents[2] / "shared" / "samples" / "handwriting"
 PRINT: Final = "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"
 PRINT_SIZE: Final = 4.5
@@ -140,55 +132,13 @@ def pdf_of(jpegs: Sequence[bytes]) -> bytes:
     return assemble([AssembledPage(jpeg) for jpeg in jpegs])
 
 
-# --- the whole way of a file, as the worker goes it
-
-
-@dataclass(frozen=True)
-class ReadPage:
-    """What is kept of a page."""
-
-    number: int
-    jpeg: bytes
-    lines: Lines
-
-
-async def read_file(path: Path, engine: Engine, keep: Callable[[ReadPage], None]) -> None:
-    """Decode, clean, straighten, read and encode the pages of a file: as many at a time as there are cores."""
-    at_once, tasks = asyncio.Semaphore(CORES), []
-
-    async def codes() -> Outstanding:
-        return Outstanding(())
-
-    async def read(page: PageFile) -> None:
-        code = (await climb(page, codes)).codes.agreed
-        assert code is not None
-        area = writing_area(page.geometry, code.side)
-        found = await recognise(engine, page.pgm, READ_IN, page.dpi, area)
-        assert found.failure is None
-        lines = transcript(found.words, (page.width, page.height), area)
-        keep(ReadPage(page.number, page.jpeg.read_bytes(), lines))
-        page.remove()
-        at_once.release()
-
-    with private_folder() as folder:
-        async with aclosing(pages(path, folder, Limits())) as given:
-            async for page in given:
-                await at_once.acquire()
-                tasks.append(asyncio.create_task(read(page)))
-            await asyncio.gather(*tasks)
-
-
-async def _no_words(_pgm: Path, _languages: Sequence[str], _dpi: int) -> Recognised:
-    return Recognised()
+# --- processor time
 
 
 def _read(path: Path, engine: Engine = read_page) -> list[ReadPage]:
     read: list[ReadPage] = []
     asyncio.run(read_file(path, engine, read.append))
     return sorted(read, key=lambda page: page.number)
-
-
-# --- processor time
 
 
 def _cpu(work: Callable[[], object]) -> float:
@@ -227,8 +177,8 @@ def cost(folder: Path, scanned: Sequence[Scanned]) -> list[Figure]:
         alone = [_cpu(partial(_tesseract, path)) for path in single]
         ours = [_cpu(partial(_read, path)) for path in single]
         together = _cpu(partial(_read, scan))
-        start = statistics.median(_cpu(partial(_read, single[0], _no_words)) for _ in range(ROUNDS))
-        without = [_cpu(partial(_read, scan, _no_words)) for _ in range(ROUNDS)]
+        start = statistics.median(_cpu(partial(_read, single[0], no_words)) for _ in range(ROUNDS))
+        without = [_cpu(partial(_read, scan, no_words)) for _ in range(ROUNDS)]
     each = (statistics.median(without) - start) / (PAGES - 1) * 1000
     beside = {
         "tesseract, s a page": sum(alone) / PAGES,
@@ -272,7 +222,7 @@ def speed(folder: Path, scanned: Sequence[Scanned]) -> list[Figure]:
     speeds = {name: PAGES / statistics.median(taken) for name, taken in seconds.items()}
     right = {name: _right_words(pdf, scanned) for name, pdf in made.items()}
     written = [page.words.total() for page in scanned]
-    pictures = [len(page.jpeg) / 1000 for page in _read(scan, _no_words)]
+    pictures = [len(page.jpeg) / 1000 for page in _read(scan, no_words)]
     return [
         Figure(
             BENCH,
@@ -322,17 +272,9 @@ WORKER: Final = """
 import sys
 from pathlib import Path
 import relay.app  # what else the process of a relay has in memory
-from benchmarks.reading import read_many
+from benchmarks.file_reading import read_many
 read_many(Path(sys.argv[1]))
 """
-
-
-def read_many(path: Path) -> None:
-    """Read a large file and keep nothing of it, as the worker does once a page is stored.
-
-    tesseract runs in processes of its own, which do not count here: it is left out, for it would take an hour.
-    """
-    asyncio.run(read_file(path, _no_words, lambda _: None))
 
 
 def memory(folder: Path, scanned: Sequence[Scanned]) -> list[Figure]:
@@ -372,7 +314,3 @@ def figures() -> list[Figure]:
     """All figures; they take some minutes and are of use only on a quiet machine."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
         return process.submit(measure).result()
-
-
-if __name__ == "__main__":
-    report(figures)

@@ -1,6 +1,6 @@
 """Scanning: pages that find their letters and none that finds a wrong one, what reading costs, hostile files.
 
-Run with `python -m benchmarks.scan [--json]`; takes about half an hour on two quiet cores.
+Run with `python -m benchmarks.scan [--json]`; takes about an hour on two cores, and is of use only on a quiet machine.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from typing import Final
 
 import cv2
 
-from benchmarks import Figure, report, routing, scores
+from benchmarks import Figure, fuzz, reading, report, routing, scores
 from benchmarks.routing import Done
 
-CORES = len(os.sched_getaffinity(0))
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_THREAD_LIMIT")
+CORES: Final = len(os.sched_getaffinity(0))
+_THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_THREAD_LIMIT")
 
 
 def codes() -> list[Figure]:
@@ -31,8 +32,8 @@ def codes() -> list[Figure]:
 
 
 def main() -> list[Figure]:
-    """All figures."""
-    return codes()
+    """All figures: of reading, of codes and of hostile files."""
+    return [*reading.figures(), *codes(), *fuzz.measure()]
 
 
 if __name__ == "__main__":

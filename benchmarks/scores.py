@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 import cv2
 import numpy as np
@@ -132,7 +132,7 @@ def lines(number: int) -> Tails:
         page = reply_sheet(any_side(reply_codes(1, rng)[0], rng))
         for rect in READABLE:
             page = damaged_at(page, rect.grown(1), str(rng.choice(list(KINDS))), DPI / 25.4, rng)
-        samples = sample_symbols(page)
+        samples = sample_symbols(page, [np.diag([DPI / 25.4, DPI / 25.4, 1.0])])
         wrong += known.match(Samples(lines=tuple(samples))).read is not None
         for sample in samples:
             exponents = known.exponents([sample])
@@ -150,14 +150,15 @@ def measured(crop: Grey, per_mm: float, rng: Generator) -> NDArray[np.int8]:
     to_picture = cv2.getPerspectiveTransform(corners, seen.astype(np.float32))
     steps = (np.arange(-3, 3 * size + 3) + 0.5) / 3  # three by three in a module, and one module around
     points = np.stack(np.meshgrid(steps, steps), 2).reshape(-1, 1, 2)
-    places = cv2.perspectiveTransform(points, to_picture).reshape(len(steps), len(steps), 2).astype(np.float32)
-    pixels = cv2.remap(crop, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    places = cv2.perspectiveTransform(points, to_picture).astype(np.float32)
+    x, y = places.reshape(len(steps), len(steps), 2).transpose(2, 0, 1).copy()
+    pixels = cv2.remap(crop, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     modules = pixels.reshape(size + 2, 3, size + 2, 3).mean((1, 3)).astype(np.float32)
     around = np.ones((7, 7), np.uint8)
     white, black = cv2.dilate(modules, around), cv2.erode(modules, around)
     contrast = np.maximum(white - black, 0.35 * float(np.median(white - black)) + 1)
     soft = np.clip((white + black - 2 * modules) / contrast, -1, 1)[1:-1, 1:-1]
-    return np.round(127 * soft).astype(np.int8)
+    return cast("NDArray[np.int8]", np.round(127 * soft).astype(np.int8))
 
 
 def figures(run: Run) -> list[Figure]:
@@ -190,7 +191,8 @@ def _of_kind(kind: str, searched: Sequence[Read], known: Sequence[Read]) -> Figu
 
 
 def _share(reads: Sequence[Read], way: Literal["soft", "alone"]) -> float:
-    return 100 * sum(getattr(read, way) for read in reads) / sum(read.codes for read in reads)
+    right = sum(read.soft if way == "soft" else read.alone for read in reads)
+    return 100 * right / sum(read.codes for read in reads)
 
 
 def _together(tails: Sequence[Tails]) -> Tails:

@@ -13,7 +13,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Final, cast
 
@@ -39,7 +39,7 @@ from relay.domain.sheet import (
 from scanner import cleaning, decoding, frame, matrix, sampling, straighten, symbols, tick_boxes
 from scanner.codes import matrix_codes
 from scanner.decoding import MAX_EDGE, MAX_PIXELS
-from scanner.geometry import DPI, PIXELS_PER_MM, Geometry
+from scanner.geometry import DPI, PIXELS_PER_MM, Geometry, Transform
 from scanner.limits import (
     Limits,
     Reason,
@@ -122,34 +122,19 @@ def _give_page(answers: BinaryIO, source: decoding.Source) -> None:
     untouched, untouched_dpi = _resized(source.image, source.dpi, largest=1.0, to=UNTOUCHED_DPI)
     image, dpi = _resized(source.image, source.dpi, largest=1.0)
     grey = cleaning.grey_of(image)
-    codes = matrix.read_page(grey)
-    sheet = straighten.locate(grey, _ours(codes))
-    at_places: list[matrix.Matrix] = []
-    if sheet is not None and len(_ours(codes)) < 2:
-        at_places = matrix.read_places(cleaning.grey_of(straighten.flatten(grey, sheet)))
-    if not _ours(codes) and not at_places:
-        codes += matrix.read_scaled(grey)
-        if sheet is None and _ours(codes):
-            sheet = straighten.locate(grey, _ours(codes))
-    codes += at_places
+    found = _find(grey)
     if not cleaning.coloured(image):
         image = grey
-    if sheet is not None:
+    if found.sheet is not None:
         geometry = Geometry.SHEET
-        image, dpi = straighten.flatten(image, sheet), DPI
+        image, dpi = straighten.flatten(image, found.sheet), DPI
     else:
         geometry = Geometry.AS_IT_CAME
-        if upright := _ours(codes):
+        if upright := _ours(found.codes):
             geometry = Geometry.TURNED
             image, dpi = straighten.turn(image, upright[0])
         image, dpi = _resized(image, dpi, largest=_LARGEST_ENLARGEMENT)
-    look = _cleaned(image, dpi, geometry, _side(codes))
-    matrices: list[MatrixSample] = []
-    lines: list[LineSample] = []
-    if not any(code.ours for code in codes):
-        sheets = [*([] if sheet is None else [sheet]), *frame.guesses(grey)]
-        matrices = sampling.sample_matrices(grey, sheets)
-        lines = symbols.sample_symbols(grey, sheets)
+    look = _cleaned(image, dpi, geometry, _side(found.codes))
     _answer(
         answers,
         kind="page",
@@ -157,15 +142,47 @@ def _give_page(answers: BinaryIO, source: decoding.Source) -> None:
         picture=_head(look.picture, look.picture_dpi),
         untouched=_head(untouched, untouched_dpi),
         geometry=geometry,
-        codes=[{"text": code.text, "method": code.method} for code in codes],
-        matrices=[{"place": sample.place, "modules": _base64(sample.modules)} for sample in matrices],
-        lines=[{"place": sample.place, "symbols": _base64(sample.symbols)} for sample in lines],
+        codes=[{"text": code.text, "method": code.method} for code in found.codes],
+        matrices=[{"place": sample.place, "modules": _base64(sample.modules)} for sample in found.matrices],
+        lines=[{"place": sample.place, "symbols": _base64(sample.symbols)} for sample in found.lines],
         boxes=[{"filled": box.filled, "outline": box.outline} for box in look.boxes],
         ink=look.ink,
     )
     pictures = look.reading, look.picture, untouched
     answers.writelines(np.ascontiguousarray(picture).data for picture in pictures)
     answers.flush()
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What tells whose a page is and how it lies; samples only where no code of ours was read."""
+
+    codes: list[matrix.Matrix]
+    sheet: Transform | None
+    matrices: Sequence[MatrixSample] = ()
+    lines: Sequence[LineSample] = ()
+
+
+def _find(grey: Grey) -> _Found:
+    codes = matrix.read_page(grey)
+    sheet = straighten.locate(grey, _ours(codes))
+    if sheet is not None and len(_ours(codes)) < len(MATRICES):
+        codes += matrix.read_places(straighten.flatten(grey, sheet))
+    if not any(code.ours for code in codes):
+        codes += matrix.read_scaled(grey)
+        if sheet is None and _ours(codes):
+            sheet = straighten.locate(grey, _ours(codes))
+    if any(code.ours for code in codes):
+        return _Found(codes, sheet)
+    sheets = [*([] if sheet is None else [sheet]), *frame.guesses(grey)]
+    unread = sampling.find_matrices(grey, sheets)
+    sure = {code.place: code.corners for code in reversed(unread) if code.sure}  # the likest of each place stays
+    if sheet is None and sure and (sheet := straighten.locate(grey, list(sure.values()))) is not None:
+        codes += matrix.read_places(straighten.flatten(grey, sheet))
+        sheets = [sheet, *sheets]
+    if any(code.ours for code in codes):
+        return _Found(codes, sheet)
+    return _Found(codes, sheet, [code.sample for code in unread], symbols.sample_symbols(grey, sheets))
 
 
 @dataclass(frozen=True, slots=True)

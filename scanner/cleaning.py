@@ -23,7 +23,7 @@ _STROKE_GAP: Final = 3.5
 """Width in mm over which the brightest is paper: more than the widest stroke."""
 _LIGHT: Final = 22.0
 """Width in mm of the median: what is darker over less than half of it is no shadow."""
-_DARKEST_SHARE: Final = 0.5
+_DARKEST_SHARE: Final = 0.35
 """Paper is no darker than this share of the brightest; what is, lies beside the page and stays dark."""
 _DARKEST_PAPER: Final = 16
 _WHITE: Final = 0.97

@@ -112,8 +112,9 @@ async def _split(
         found_pages = [
             FoundPage(number, reading.codes, reading.ranked, reading.words) for number, reading in readings.items()
         ]
-        codes = [code for code, _ in await outstanding_codes(connection)]
-        suggested = await suggestions(connection, found_pages, codes, facility_id)
+        in_doubt = any(page.codes.agreed is None for page in found_pages)
+        outstanding = [code for code, _ in await outstanding_codes(connection)] if in_doubt else []
+        suggested = await suggestions(connection, found_pages, outstanding, facility_id)
     await steps.place(
         store,
         scan_id,

@@ -57,7 +57,7 @@ WHYS: Final[dict[Why, str]] = {
     Why.BACK: _("In the file it is the other side of a sheet with this code."),
     Why.NEIGHBOUR: _("In the file it lies beside a page with this code."),
     Why.NAME: _("The name of this prisoner seems to be on the page."),
-    Why.HANDWRITTEN: _("A code like this seems to be written on the page."),
+    Why.HANDWRITTEN: _("A code like this seems to be written on the page by hand."),
 }
 
 

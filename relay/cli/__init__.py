@@ -15,7 +15,7 @@ from censor_queue.profiles import ProfileError, UnknownProfileError
 from print.fonts import MissingFontError
 from relay import config, installing, log
 from relay.app import PortTakenError
-from relay.cli import audit, batch, directory, letter, review, running, scan, setting_up, volunteer
+from relay.cli import audit, batch, directory, letter, named, reply, review, running, scan, setting_up, volunteer
 from relay.cli.exits import Exit
 from relay.cli.letter_file import UnreadableLetterError
 from relay.cli.speaking import complain
@@ -23,6 +23,8 @@ from relay.demo import paper, round_trip
 from relay.domain.directory import DirectoryFileError
 from relay.domain.lives import ForbiddenTransitionError
 from relay.store import volunteers
+from scanner.replies import NoSuchReplyError
+from scanner.sane import NoScannerError, NoScanProgramError, ScannerError
 from scanner.tesseract import MissingToolError
 
 EXITS: Final[dict[type[Exception], Exit]] = {
@@ -42,8 +44,13 @@ EXITS: Final[dict[type[Exception], Exit]] = {
     UnreadableLetterError: Exit.REFUSED,
     letter.NoSuchPrisonerError: Exit.NOT_FOUND,
     batch.NoSuchBatchError: Exit.NOT_FOUND,
-    batch.NoSuchFacilityError: Exit.NOT_FOUND,
+    named.NoSuchFacilityError: Exit.NOT_FOUND,
     batch.BatchNotReadyError: Exit.REFUSED,
+    reply.ReplyNotWaitingError: Exit.REFUSED,
+    NoSuchReplyError: Exit.NOT_FOUND,
+    NoScanProgramError: Exit.TOOL_MISSING,
+    NoScannerError: Exit.NOT_FOUND,
+    ScannerError: Exit.REFUSED,
     ForbiddenTransitionError: Exit.REFUSED,
 }
 """Which error ends the command line with which code; its message is what the person reads."""
@@ -98,6 +105,7 @@ for command in (
     letter.letter,
     batch.batch,
     scan.scan,
+    reply.reply,
     review.review,
     audit.audit_group,
 ):

@@ -8,7 +8,7 @@ import dataclasses
 import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 import sqlalchemy as sa
@@ -25,15 +25,14 @@ from print.rendering import RenderingPool
 from relay.app import Relay
 from relay.cli.exits import Exit
 from relay.cli.installed import with_relay
+from relay.cli.named import SHORT, facility_named, record_named, volunteer_named
 from relay.cli.speaking import ERR, complain, say, say_json
 from relay.domain.lives import Actor, BatchState, Who
-from relay.store import leases, volunteers
+from relay.store import leases
 from relay.store.leases import owning
-from relay.store.tables import batches, facilities
+from relay.store.tables import batches
 from relay.store.work import work_on_next
 
-SHORT: Final = 8
-"""Characters of an id that name a batch, as its manifest does."""
 LOOK: Final = 0.3
 """Seconds between two looks at how far a batch is."""
 MARKS: Final = {"printed": BatchState.PRINTED, "posted": BatchState.POSTED}
@@ -42,10 +41,6 @@ HANDED_OVER: Final = "handed-over"
 
 class NoSuchBatchError(LookupError):
     """No batch, or more than one, begins with this id."""
-
-
-class NoSuchFacilityError(LookupError):
-    """The directory has no facility with this slug."""
 
 
 class BatchNotReadyError(Exception):
@@ -75,8 +70,8 @@ def batch_make(facility: str | None, login: str, *, as_json: bool) -> None:
     async def work(relay_: Relay) -> list[Batch]:
         store = relay_.store
         async with store.database.reading() as connection:
-            by = Actor(Who.VOLUNTEER, await _volunteer(connection, login))
-            facility_id = None if facility is None else await _facility(connection, facility)
+            by = Actor(Who.VOLUNTEER, await volunteer_named(connection, login))
+            facility_id = None if facility is None else await facility_named(connection, facility)
         try:
             made = await steps.make_batches(store, by, facility_id)
         except steps.NothingToPrintError:
@@ -157,7 +152,7 @@ def batch_mark(given: str, mark: str, login: str) -> None:
     async def work(relay_: Relay) -> str:
         store = relay_.store
         async with store.database.reading() as connection:
-            batch_id, volunteer_id = await _found(connection, given), await _volunteer(connection, login)
+            batch_id, volunteer_id = await _found(connection, given), await volunteer_named(connection, login)
         if mark in MARKS:
             await steps.mark(store, batch_id, MARKS[mark], volunteer_id)
             return f"{batch_id[:SHORT]} is marked as {mark}."
@@ -254,31 +249,9 @@ async def _one(connection: AsyncConnection, batch_id: str) -> Batch:
 
 async def _found(connection: AsyncConnection, given: str) -> str:
     """The id of the batch whose id begins like this. Raises NoSuchBatchError."""
-    if len(given) < SHORT:
-        raise NoSuchBatchError(f"a batch is named by at least {SHORT} characters of its id")
-    query = sa.select(batches.c.id).where(batches.c.id.startswith(given.lower(), autoescape=True)).limit(2)
-    ids: Sequence[Any] = (await connection.scalars(query)).all()
-    if len(ids) != 1:
-        raise NoSuchBatchError(f"{'several batches begin with' if ids else 'there is no batch'} {given}")
-    return str(ids[0])
+    return await record_named(connection, batches, given, "batch", NoSuchBatchError)
 
 
 async def _open(connection: AsyncConnection) -> list[str]:
     query = sa.select(batches.c.id).where(batches.c.state == BatchState.OPEN).order_by(batches.c.created_at)
     return list((await connection.scalars(query)).all())
-
-
-async def _facility(connection: AsyncConnection, slug: str) -> str:
-    found: str | None = await connection.scalar(sa.select(facilities.c.id).where(facilities.c.slug == slug))
-    if found is None:
-        raise NoSuchFacilityError(f"there is no facility {slug}")
-    return found
-
-
-async def _volunteer(connection: AsyncConnection, login: str) -> str:
-    found = await volunteers.find(connection, login)
-    if found is None:
-        raise volunteers.NoSuchVolunteerError(f"there is no volunteer {login}")
-    if found.disabled:
-        raise volunteers.NoSuchVolunteerError(f"{login} is shut out")
-    return str(found.id)

@@ -114,7 +114,7 @@ PAGE_DOUBTS: Final[dict[PageDoubt, str]] = {
     PageDoubt.DUPLICATE: _("This side of this sheet has been received before."),
     PageDoubt.UNCERTAIN: _("The code could only be guessed; a person has to compare."),
     PageDoubt.LETTER_NOT_SENT: _("The letter of this code has not been printed, so this cannot be its answer."),
-    PageDoubt.OTHER_FACILITY: _("The pile is from one prison, and this page belongs to a prisoner of another."),
+    PageDoubt.OTHER_FACILITY: _("The pile is from one facility, and this page belongs to a prisoner of another."),
     PageDoubt.BLANK: _("Nothing is written on this page."),
     PageDoubt.TAKEN_OUT: _("A volunteer took this page out of a reply."),
 }
@@ -135,6 +135,6 @@ REPLY_DOUBTS: Final[dict[ReplyDoubt, str]] = {
     ReplyDoubt.METHOD: _("A code was not read in the surest way."),
     ReplyDoubt.MISSING: _("Pages seem to be missing."),
     ReplyDoubt.TICK: _("It is not clear which boxes are ticked."),
-    ReplyDoubt.PROFILE: _("Replies from this prison are always looked at."),
+    ReplyDoubt.PROFILE: _("Replies from this facility are always looked at."),
 }
 """The sentence for each; the weightiest first."""

@@ -123,16 +123,16 @@ async def test_evening_of_replies_on_a_phone_without_scripts(
     await press(page, "Done")
 
     await press(page, "Release")
-    assert await page.get_by_role("status").inner_text() == "The last reply goes to its sender. Here is the next one."
+    assert await page.get_by_role("status").inner_text() == "The reply before this one was released. Here is the next one."
     await press(page, "This page does not belong here: take it out")
     await look(page, "no reply waits")
     assert {row.state for row in await house.rows(tables.replies)} == {"checked", "void"}
 
     await page.goto(office.url("/ticks"))
     await look(page, "ticks")
-    for answer in ("Write on", "The address is right", "Print the letter again", "It is seen to"):
+    for answer in ("Go on sending letters", "The address is right", "Print the letter again", "Done with"):
         await press(page, answer)
-    assert await page.get_by_text("Nothing is open.").count() == 1
+    assert await page.get_by_text("Nothing waits.").count() == 1
     assert await house.assemble()
     desk = await house.desk()
     await page.goto(str(desk.make_url(f"{sent.inbox}/reply/{reply}")))

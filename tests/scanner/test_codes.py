@@ -61,3 +61,14 @@ def test_page_codes_doubtful_read_of_another_letter_still_contradicts() -> None:
     sure = CodeRead(CODE, None, None, Method.READABLE)
     doubtful = CodeRead(OTHER, None, None, Method.READABLE, repaired=2)
     assert (PageCodes((sure, doubtful)).contradictory, PageCodes((sure, doubtful)).agreed) == (True, None)
+
+
+def test_page_codes_read_softly_agree_with_the_readable_code_and_tell_the_side() -> None:
+    soft = CodeRead(CODE, 2, Side.B, Method.SOFT_MATRIX)
+    codes = PageCodes((soft, CodeRead(CODE, None, None, Method.READABLE)))
+    assert (codes.contradictory, codes.agreed) == (False, soft)
+
+
+def test_page_codes_read_softly_as_another_letter_than_the_readable_code_contradict() -> None:
+    codes = PageCodes((CodeRead(OTHER, 2, Side.B, Method.SOFT_MATRIX), CodeRead(CODE, None, None, Method.READABLE)))
+    assert (codes.contradictory, codes.agreed, codes.suggested) == (True, None, (OTHER, CODE))

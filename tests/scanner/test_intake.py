@@ -18,9 +18,10 @@ from PIL import Image
 from structlog.testing import capture_logs
 
 from relay.domain.reply_code import Side
-from scanner import intake
+from relay.domain.sheet import MATRICES, WRITING, Tick, tick_box
+from scanner import intake, tick_boxes
 from scanner.codes import CodeRead, Method
-from scanner.geometry import Geometry
+from scanner.geometry import Geometry, pixels
 from scanner.intake import PageFile, pages, split
 from scanner.limits import (
     REASONS,
@@ -35,7 +36,7 @@ from scanner.limits import (
     TooManyPagesError,
     TooManyPixelsError,
 )
-from tests.scanner.sheets import CODE, photographed, scanned, sheet
+from tests.scanner.sheets import CODE, SAMPLES, covered, photographed, scanned, sheet
 
 SMALL = (200, 300)
 
@@ -72,19 +73,31 @@ async def test_pdf_of_sheets_gives_its_pages_in_order(work: Path) -> None:
         (1, CodeRead(CODE, 1, Side.A, Method.MATRIX)),
         (2, CodeRead(CODE, 1, Side.B, Method.MATRIX)),
     ]
-    assert sorted(path.name for path in work.iterdir()) == ["0001.jpg", "0001.pgm", "0002.jpg", "0002.pgm"]
+    names = [f"{number}.{kind}" for number in ("0001", "0002") for kind in ("jpg", "pgm", "untouched.jpg")]
+    assert sorted(path.name for path in work.iterdir()) == names
 
 
 async def test_tiff_of_three_pages_gives_three(work: Path) -> None:
     shades = [Image.new("L", SMALL, shade) for shade in (50, 150, 250)]
     given = await taken(picture("TIFF", shades[0], save_all=True, append_images=shades[1:]), work)
-    assert [np.asarray(Image.open(page.pgm)).mean().round() for page in given] == [50, 150, 250]
+    assert [np.asarray(Image.open(page.untouched)).mean().round() for page in given] == [50, 150, 250]
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
 async def test_picture_of_each_kind_gives_one_page(work: Path, kind: str) -> None:
-    (page,) = await taken(picture(kind, dpi=(150, 150)), work)
-    assert (page.width, page.height, page.dpi, page.geometry) == (400, 600, 300, Geometry.AS_IT_CAME)
+    (page,) = await taken(picture(kind, Image.new("L", SMALL, 200).convert("RGB"), dpi=(150, 150)), work)
+    dpi = 33 if kind == "WEBP" else 150  # its resolution is written in no WebP, so it is taken for a page
+    times = min(300 / dpi, 3)
+    assert (page.width, page.height, page.geometry) == (200 * times, 300 * times, Geometry.AS_IT_CAME)
+
+
+async def test_heic_of_a_phone_gives_one_page(work: Path) -> None:
+    path = SAMPLES / "malformed/paperless-ngx__paperless-ngx/simple.heic"
+    if not path.exists():
+        pytest.skip(f"the samples are not there: {path}")
+    (page,) = await taken(path.read_bytes(), work)
+    with Image.open(page.untouched) as untouched:
+        assert (page.number, untouched.mode) == (1, "RGB")
 
 
 async def test_page_files_are_grey_pixels_and_a_picture_of_200_dpi(work: Path) -> None:
@@ -93,6 +106,63 @@ async def test_page_files_are_grey_pixels_and_a_picture_of_200_dpi(work: Path) -
         assert (grey.format, grey.mode, grey.size) == ("PPM", "L", (2480, 3508))
         assert (kept.format, kept.mode, kept.size, kept.info["dpi"]) == ("JPEG", "L", (1653, 2339), (200, 200))
     assert page.jpeg.stat().st_size < 300_000
+
+
+async def test_page_is_kept_as_it_came_beside_the_cleaned_one(work: Path) -> None:
+    yellow = Image.merge(
+        "RGB", [scanned(sheet(), degrees=3).point(lambda grey, of=of: grey * of) for of in (1, 0.9, 0.6)]
+    )
+    (page,) = await taken(picture("PNG", yellow, dpi=(300, 300)), work)
+    with Image.open(page.jpeg) as cleaned, Image.open(page.untouched) as untouched:
+        assert (cleaned.mode, cleaned.size, untouched.mode) == ("L", (1653, 2339), "RGB")
+        assert (untouched.info["dpi"], untouched.size) == ((150, 150), (yellow.width // 2, yellow.height // 2))
+        assert np.median(np.asarray(cleaned)) == 255
+        red, _, blue = np.median(np.asarray(untouched), axis=(0, 1))
+        assert red - blue > 60
+    assert page.untouched.stat().st_size < 600_000
+
+
+async def test_sheet_tells_its_ink_and_its_boxes(work: Path) -> None:
+    (page,) = await taken(picture("PNG", scanned(sheet(), dpi=200), dpi=(200, 200)), work)
+    assert (page.blank, tick_boxes.read(page.samples.boxes)) == (True, dict.fromkeys(Tick, False))
+    written = sheet(words="I am well")
+    written.paste(40, pixels(tick_box(Tick.NEED_PAPER).grown(-1.5)))
+    (page,) = await taken(picture("PNG", scanned(written, dpi=200), dpi=(200, 200)), work)
+    ticks = tick_boxes.read(page.samples.boxes)
+    assert (page.blank, [tick for tick in Tick if ticks[tick]]) == (False, [Tick.NEED_PAPER])
+    assert (page.samples.matrices, page.samples.lines) == ((), ())  # measured only where no matrix code was read
+
+
+async def test_sheet_without_its_ruled_lines_is_read_and_with_them_sent(work: Path) -> None:
+    (page,) = await taken(picture("PNG", scanned(sheet()), dpi=(300, 300)), work)
+    area = WRITING.grown(-5)
+    with Image.open(page.pgm) as reading, Image.open(page.jpeg) as sent:
+        left, top, right, bottom = pixels(area)
+        assert (np.asarray(reading)[top:bottom, left:right] < 200).mean() < 1e-5
+        assert np.asarray(sent)[top * 2 // 3 : bottom * 2 // 3, left * 2 // 3 : right * 2 // 3].min() < 200
+
+
+async def test_sheet_whose_matrix_codes_are_covered_gives_samples(work: Path) -> None:
+    stained = covered(sheet(), MATRICES[1])
+    left, top, right, bottom = pixels(MATRICES[0])
+    stained.paste(255, (left, (top + bottom) // 2, right, bottom))
+    (page,) = await taken(picture("PNG", scanned(stained, dpi=200), dpi=(200, 200)), work)
+    (upper, *_), lines = page.samples.matrices, page.samples.lines
+    assert (page.codes.reads, upper.place, {line.place for line in lines}) == ((), 0, {0, 1})
+    assert int(upper.modules[0, :7].min()) > 60  # the upper edge of a finder square
+
+
+async def test_crooked_page_that_is_no_sheet_is_set_straight(work: Path) -> None:
+    page = Image.new("L", (2480, 3508), 230)
+    for y in range(400, 3200, 100):
+        page.paste(90, (300, y, 2200, y + 4))
+    page.paste(40, (300, 1000, 330, 1040))
+    crooked = page.rotate(2.5, Image.Resampling.BICUBIC, expand=True, fillcolor=230)
+    (given,) = await taken(picture("PNG", crooked, dpi=(300, 300)), work)
+    with Image.open(given.jpeg) as straight:
+        dark = np.asarray(straight) < 190
+    runs = [int(row.sum()) for row in dark]
+    assert (given.geometry, max(runs) > 1100) == (Geometry.AS_IT_CAME, True)
 
 
 async def test_page_written_with_a_blue_pen_stays_in_colour(work: Path) -> None:
@@ -123,7 +193,7 @@ async def test_photo_says_72_dpi_and_its_resolution_is_guessed(work: Path) -> No
 async def test_grey_picture_with_16_bits_keeps_its_shades(work: Path) -> None:
     shades = np.full((300, 200), 100 * 256, np.uint16)
     (page,) = await taken(picture("PNG", Image.fromarray(shades)), work)
-    assert np.asarray(Image.open(page.pgm)).mean().round() == 100
+    assert np.asarray(Image.open(page.untouched)).mean().round() == 100
 
 
 async def test_transparent_picture_lies_on_white(work: Path) -> None:
@@ -193,7 +263,10 @@ async def test_pages_wait_for_the_caller_and_end_with_it(work: Path) -> None:
     path.write_bytes(pdf_of(50))
     async with aclosing(pages(path, work, Limits())) as given:
         first = await anext(given)
-    assert (first.number, sorted(file.name for file in work.iterdir())) == (1, ["0001.jpg", "0001.pgm"])
+    assert (first.number, sorted(file.name for file in work.iterdir())) == (
+        1,
+        ["0001.jpg", "0001.pgm", "0001.untouched.jpg"],
+    )
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ async def test_reply_is_looked_over_and_reaches_its_sender(house: House, office_
         "to “Mary”, letter of May 4, 2031",
         "Why you are asked: A code was not read in the surest way.",
         f"Code {grouped(await house.code(sent))} Found by printed symbols",
-        "These pages seem to be missing. The sender is told so, unless you say that they are empty: Reply sheet 1, side B",
+        "These pages seem to be missing. The sender is told so, unless you say that nothing is missing: Reply sheet 1, side B",
         "What a machine read Dear fiend (doubtful) … snow",
     ):
         assert said in shown.text
@@ -81,7 +81,7 @@ async def test_release_goes_on_to_the_next_that_waits(house: House, office_clien
     answer = await release(office_client, first)
     assert answer.location == f"/en/replies/{second}?released=1"
     assert (
-        "The last reply goes to its sender. Here is the next one."
+        "The reply before this one was released. Here is the next one."
         in (await get(office_client, answer.location)).screen.text
     )
     assert (await release(office_client, second)).location == "/en/replies"
@@ -416,9 +416,9 @@ async def test_letter_whose_pages_are_missing_is_printed_again(house: House, off
     form = answer_to(page, Tick.PAGES_MISSING, "reprint")
     assert (await post(office_client, "/en/ticks", form)).location == "/en/ticks"
     assert len(await house.rows(tables.reprints)) == 1
-    assert "Nothing is open." in (await get(office_client, "/en/ticks")).screen.text
+    assert "Nothing waits." in (await get(office_client, "/en/ticks")).screen.text
     answer = await post(office_client, "/en/ticks", form)
-    assert (answer.status, answer.screen.wrong) == (409, ["Somebody saw to this meanwhile. Nothing was changed."])
+    assert (answer.status, answer.screen.wrong) == (409, ["Somebody has dealt with this meanwhile. Nothing was changed."])
     assert len(await house.rows(tables.reprints)) == 1
 
 
@@ -452,7 +452,7 @@ async def test_unclear_tick_asks_for_more_once_it_is_clear(house: House, office_
     assert (await post(office_client, "/en/ticks", answer_to(page, Tick.NEED_PAPER, "ticked"))).status == 303
     assert "Talk to whoever sends parcels." in (await get(office_client, "/en/ticks")).screen.text
     assert (await post(office_client, "/en/ticks", answer_to(page, Tick.NEED_PAPER, "done"))).status == 303
-    assert "Nothing is open." in (await get(office_client, "/en/ticks")).screen.text
+    assert "Nothing waits." in (await get(office_client, "/en/ticks")).screen.text
 
 
 @pytest.mark.parametrize("do", ["done", "reprint", "write_again"])
