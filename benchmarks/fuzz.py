@@ -42,6 +42,10 @@ SLACK: Final = 20.0
 TAKEN: Final = "taken"
 
 
+class GoodScanRefusedError(Exception):
+    """A scan that nobody broke was not taken: something is wrong with the measuring, or with the relay."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of a broken file."""
@@ -129,7 +133,7 @@ def forking() -> Iterator[list[int]]:
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdout), pipe)
         return cast("Process", await asyncio.to_thread(_Forked, stdout, told, peaks))
 
-    with subprocess.Popen(command, pass_fds=[theirs.fileno()]):
+    with subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL):
         theirs.close()
         real, intake._start = intake._start, start  # noqa: SLF001 - only how the child comes to be is another
         try:
@@ -143,6 +147,7 @@ def measure() -> Sequence[Figure]:
     """Read all of them."""
     began = time.monotonic()
     with forking() as peaks:
+        asyncio.run(_good_are_taken())
         ends = asyncio.run(_collected(range(COUNT)))
     bad = [one for one in ends if not one.expected]
     for one in bad:
@@ -158,6 +163,13 @@ def measure() -> Sequence[Figure]:
         Figure(BENCH, "broken files, memory of the worker", parent, "MB", 500),
         Figure(BENCH, "broken files, time of all", time.monotonic() - began, "s"),
     ]
+
+
+async def _good_are_taken() -> None:
+    """Where even these are refused, it says nothing that the broken ones are."""
+    for name, content in good().items():
+        if (end := (await _outcome(0, name, content)).end) != TAKEN:
+            raise GoodScanRefusedError(f"{name} is not broken, and ended as {end}")
 
 
 async def _collected(numbers: Iterable[int]) -> list[Outcome]:

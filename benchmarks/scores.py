@@ -18,8 +18,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from benchmarks import Figure
-from benchmarks.damage import DPIS, KINDS, Grey, any_side, chance, code_crop, damaged_at, reply_codes, reply_sheet
+from benchmarks.damage import DPIS, any_side, chance, code_crop, damaged_at, reply_codes, reply_sheet
 from benchmarks.routing import BENCH, OUTSTANDING, Run, outstanding
+from benchmarks.wear import KINDS, Grey
 from relay.domain.sheet import MATRICES, MATRIX, MODULE, QUIET, READABLE
 from scanner.geometry import DPI
 from scanner.samples import MatrixSample, Samples

@@ -6,9 +6,13 @@ line with all that it needs would take 100 MB in each of them.
 
 from __future__ import annotations
 
+import os
+
 
 def main() -> None:
     """Run the command line."""
+    # Pages are worked on side by side; threads inside one would wait for each other. numpy reads it when it loads.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from relay import cli  # noqa: PLC0415 - said above
 
     cli.main()

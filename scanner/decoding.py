@@ -8,8 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from numbers import Real
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 
+import cv2
 import numpy as np
 import pi_heif
 import pypdfium2
@@ -127,8 +128,11 @@ def _render(pdf: pypdfium2.PdfDocument, number: int) -> Source:
     page = pdf[number]
     width, height = (max(edge, 1.0) for edge in page.get_size())
     scale = min(DPI / 72, (MAX_PIXELS / (width * height)) ** 0.5, MAX_EDGE / max(width, height))
-    bitmap = page.render(scale=scale, rev_byteorder=True)
-    image = np.array(bitmap.to_numpy(), np.uint8)
+    bitmap = page.render(scale=scale)
+    blue_first = cast("Image", bitmap.to_numpy())
+    image = _one_channel(blue_first)
+    if image is blue_first:
+        image = cast("Image", cv2.cvtColor(blue_first, cv2.COLOR_BGR2RGB))
     bitmap.close()
     page.close()
     return Source(image, scale * 72)
@@ -158,7 +162,17 @@ def _decoded(picture: Pictures.Image, number: int, limits: Limits) -> Source:
         image = np.asarray(picture)
     else:
         image = np.asarray(picture.convert("L" if picture.mode in {"1", "I", "F"} else "RGB"))
-    return Source(image, _resolution(stated, image))
+    return Source(_one_channel(image), _resolution(stated, image))
+
+
+def _one_channel(image: Image) -> Image:
+    """A picture in colour of which all is grey in one channel; any other as it is."""
+    if image.ndim == 2:
+        return image
+    some = image[::3, ::3]  # thinner than this is no pen stroke
+    if any(cv2.absdiff(some[:, :, 0], some[:, :, other]).any() for other in (1, 2)):
+        return image
+    return cast("Image", cv2.extractChannel(image, 0))
 
 
 def _check_pixels(picture: Pictures.Image, limits: Limits) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
 from typing import Final
 
@@ -41,6 +42,8 @@ from scanner.transcript import transcript, writing_area
 LOG: Final = structlog.get_logger()
 USUAL_LANGUAGES: Final = ("ru", "en")
 """Languages of a page whose conversation is not known; English goes with every one, for names and addresses."""
+with suppress(AttributeError):  # of glibc: blocks of the size of a picture go back to the system when they are freed
+    ctypes.CDLL(None).mallopt(-3, 1_000_000)  # M_MMAP_THRESHOLD
 AT_ONCE: Final = len(os.sched_getaffinity(0))
 """Pages of one file that are recognised at a time."""
 

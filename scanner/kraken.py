@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree as Xml
 
-from scanner.recognition import Failure, Recognised, Word
+from scanner.recognition import Box, Failure, Recognised, Word
 
 SECONDS: Final = 600
 """How long one page may take: the start alone takes about ten seconds, finding the lines as many again."""
+_ONE_AT_A_TIME: Final = asyncio.Semaphore(1)
+"""It takes up to 2.5 GB while it finds the lines of a page."""
 _LINES: Final = ".//{*}TextLine"
 """Of whatever version of ALTO: each has a name space of its own."""
 _WORDS: Final = "{*}String"
@@ -37,7 +39,8 @@ async def read_page(
     del languages, dpi  # what the model was made for decides
     alto = pgm.with_suffix(".alto.xml")
     try:
-        failure = await _run(pgm, alto, Path(model).absolute(), seconds)
+        async with _ONE_AT_A_TIME:
+            failure = await _run(pgm, alto, Path(model).absolute(), seconds)
         if failure is not None:
             return Recognised(failure=failure)
         return Recognised(words_of(await asyncio.to_thread(alto.read_bytes)))
@@ -76,24 +79,36 @@ async def _run(pgm: Path, alto: Path, model: Path, seconds: float) -> Failure | 
 def words_of(alto: bytes) -> tuple[Word, ...]:
     """The words of a page described in ALTO, with confidences from 0 to 100. Raises NotAltoError.
 
-    A word of which the engine does not say how sure it is counts as a guess.
+    A word of which the engine does not say how sure it is counts as a guess. Where gaps between words are wide, the
+    engine takes each for a line: what follows each other in one row is one line here.
     """
+    words: list[Word] = []
     try:
         page = Xml.fromstring(alto)  # noqa: S314 - a tool of this machine wrote it
-        return tuple(
-            Word(
-                text,
-                100 * float(word.get("WC", 0)),
-                _box(*(float(word.attrib[name]) for name in ("HPOS", "VPOS", "WIDTH", "HEIGHT"))),
-                number,
-            )
-            for number, line in enumerate(page.iterfind(_LINES))
-            for word in line.iterfind(_WORDS)
-            if (text := word.get("CONTENT", "").strip())
-        )
+        for line in page.iterfind(_LINES):
+            number = None
+            for word in line.iterfind(_WORDS):
+                text = word.get("CONTENT", "").strip()
+                if not text:
+                    continue
+                box = _box(*(float(word.attrib[name]) for name in ("HPOS", "VPOS", "WIDTH", "HEIGHT")))
+                if number is None:
+                    number = _line_of(box, words)
+                words.append(Word(text, 100 * float(word.get("WC", 0)), box, number))
     except (Xml.ParseError, KeyError, ValueError, OverflowError):
         raise NotAltoError("kraken did not describe the page as ALTO.") from None
+    return tuple(words)
 
 
-def _box(left: float, top: float, width: float, height: float) -> tuple[int, int, int, int]:
+def _line_of(box: Box, before: Sequence[Word]) -> int:
+    """The line of a word that is the first of its line to the engine."""
+    if not before:
+        return 0
+    last = before[-1]
+    shared = min(box[3], last.box[3]) - max(box[1], last.box[1])
+    in_row = box[0] >= last.box[2] and 2 * shared > min(box[3] - box[1], last.box[3] - last.box[1])
+    return last.line if in_row else last.line + 1
+
+
+def _box(left: float, top: float, width: float, height: float) -> Box:
     return round(left), round(top), round(left + width), round(top + height)

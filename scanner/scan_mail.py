@@ -30,7 +30,7 @@ from relay.store.sealed import Store, find_blob, load_key
 from relay.store.tables import scans
 from relay.store.work import work_on_next
 from scanner.limits import Limits, NoAttachmentError, ScanRefusedError, TooManyPartsError
-from scanner.steps import ORIGINAL, Source, note_count, place, reject, take_in
+from scanner.steps import ORIGINAL, Source, is_file, note_count, place, reject, take_in
 
 LOG: Final = structlog.get_logger()
 MOST_MEGABYTES: Final = 30
@@ -157,14 +157,8 @@ async def unpack_next(store: Store, owner: str, office: PrivateKey) -> bool:
             LOG.info("scan_refused", scan=mail_id, reason=refusal.reason)
             await reject(store, mail_id, owner, refusal.reason)
 
-    return await work_on_next(
-        store.database, scans, is_mail(), scans.c.state == ScanState.RECEIVED, owner=owner, do=unpack
-    )
-
-
-def is_mail() -> sa.ColumnElement[bool]:
-    """The condition for scans that are mails, and no files."""
-    return sa.and_(scans.c.source == Source.MAIL, scans.c.came_in.is_(None))
+    mails = (scans.c.state == ScanState.RECEIVED, sa.not_(is_file()))
+    return await work_on_next(store.database, scans, *mails, owner=owner, do=unpack)
 
 
 async def _unpack(store: Store, owner: str, office: PrivateKey, mail_id: str) -> None:

@@ -49,7 +49,7 @@ _CLEARLY: Final = 0.85
 _MOST: Final = 2
 """Samples of one place that are given out."""
 _WEIGHT: Final = 16.0
-"""How many independent measurements a symbol is; fitted to the damage of `benchmarks.damage`."""
+"""How many independent measurements a symbol is; fitted to the damage of `benchmarks.wear`."""
 _ELSE: Final = 0.02
 """How often a symbol is not what it looks like, whatever it looks like: a pen stroke makes another one of it."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import datetime
 import io
 import json
 import os
@@ -179,9 +180,9 @@ def test_process_scan_add_of_what_is_no_scan(relay: Relay, tmp_path: Path) -> No
         ("rejected", "not_a_scan"),
         ("rejected", "not_a_scan"),
     ]
-    assert (
-        str(relay("scan", "add", text).out) == f"{text} (it had come before): rejected. {done.objects[0]['sentence']}\n"
-    )
+    came = datetime.datetime.fromisoformat(done.objects[0]["came_at"])
+    before = f"{text} (it had come before, on {came:%Y-%m-%d at %H:%M}): rejected. {done.objects[0]['sentence']}\n"
+    assert str(relay("scan", "add", text).out) == before
 
 
 # --- in this process
@@ -377,6 +378,17 @@ def test_doctor_asks_the_printers_and_names_reply_sheets_without_an_address(rela
             "installation: good",
         ],
     )
+
+
+def test_doctor_names_what_the_scanning_lacks(relay: Relay) -> None:
+    settings = '[scan]\nfolder = "incoming"\nengine = "kraken"\nmodel = "hands.mlmodel"\n'
+    Path(relay.config).write_text(settings)
+    done = relay("doctor")
+    for lack in (
+        f"folder of scans: {relay.folder / 'incoming'} is not there",
+        f"kraken: its model {relay.folder / 'hands.mlmodel'} is not there",
+    ):
+        assert lack in done.out.splitlines()
 
 
 def test_doctor_on_a_host_with_the_desk_alone(relay: Relay) -> None:

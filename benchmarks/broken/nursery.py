@@ -56,6 +56,7 @@ def _read(limits: str, scan: int, answers: int) -> None:
     for file, place in ((scan, 0), (answers, 1), (os.open(os.devnull, os.O_WRONLY), 2)):
         os.dup2(file, place)
     os.closerange(3, 100)  # what belongs to the others
+    sys.stdin = os.fdopen(0)  # the one that is there knows of the old file whether it can be read from the start
     sys.argv = ["scanner.child", limits]
     status = 1
     try:

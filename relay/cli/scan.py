@@ -102,6 +102,8 @@ def scan_paper(
         async with owning(relay_.store.database, relay_.installation.runtime) as owner:
             for name, one in taken:
                 await ended.tell(_read(relay_, owner, {"file": name}, one))
+        if failed is not None and taken:
+            raise sane.ScannerError(f"{failed} The pages that came out before are kept; scan the rest.") from failed
         if failed is not None:
             raise failed
         return ended.refused

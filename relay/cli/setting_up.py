@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sys
 from pathlib import Path
 
@@ -67,6 +68,7 @@ async def _doctor_installation(relay_: Relay) -> None:
     _doctor_keys(relay_)
     await _doctor_profiles(relay_)
     await _doctor_printing(relay_)
+    _doctor_scanning(relay_.installation)
 
 
 def _doctor_keys(relay_: Relay) -> None:
@@ -100,3 +102,15 @@ async def _doctor_printing(relay_: Relay) -> None:
     for printer, status in zip(of.printers, await asyncio.gather(*map(printers.status, of.printers)), strict=True):
         wrong = [*([status.unfit] if status.unfit else []), *status.problems]
         say(f"printer {printer.name}: {' '.join(wrong) or 'good'}")
+
+
+def _doctor_scanning(installation: config.Installation) -> None:
+    """Check what the settings of the scanning name; without it pages still come, or are read by nobody."""
+    folder = installation.scan_folder
+    if folder is not None and not folder.is_dir():
+        say(f"folder of scans: {folder} is not there")
+    if installation.settings.scan.engine == "kraken":
+        if shutil.which("kraken") is None:
+            say("kraken: not found; it has an environment of its own: pipx install kraken")
+        if not installation.scan_model.is_file():
+            say(f"kraken: its model {installation.scan_model} is not there")

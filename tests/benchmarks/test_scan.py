@@ -8,7 +8,6 @@ import pytest
 from benchmarks import routing, scores
 from benchmarks.damage import (
     DPIS,
-    KINDS,
     ORDINARY,
     PAGE_KINDS,
     PLACES,
@@ -21,6 +20,7 @@ from benchmarks.damage import (
     whole_page,
 )
 from benchmarks.routing import Came
+from benchmarks.wear import KINDS
 from print.reply_sheet import matrix_modules
 from relay.domain.reply_code import ReplyCode, read_code
 from scanner.codes import Method

@@ -123,7 +123,8 @@ async def test_evening_of_replies_on_a_phone_without_scripts(
     await press(page, "Done")
 
     await press(page, "Release")
-    assert await page.get_by_role("status").inner_text() == "The reply before this one was released. Here is the next one."
+    said = await page.get_by_role("status").inner_text()
+    assert said == "The reply before this one was released. Here is the next one."
     await press(page, "This page does not belong here: take it out")
     await look(page, "no reply waits")
     assert {row.state for row in await house.rows(tables.replies)} == {"checked", "void"}

@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -49,7 +50,7 @@ async def test_good_scans_are_all_taken(forked: list[int]) -> None:
 
 async def test_broken_scans_are_taken_or_refused(forked: list[int]) -> None:
     ends = Counter(one.end for one in await collected(FORKED))
-    assert {end for end, count in ends.items() if count > 10} == {TAKEN, Reason.DAMAGED}, "chance breaks enough"
+    assert min(ends[TAKEN], ends[Reason.DAMAGED]) > 40, "chance breaks enough, and not all"
     assert len(forked) == len(FORKED)
     assert max(forked) < Limits().memory_megabytes * 1000
 
@@ -62,33 +63,36 @@ async def test_broken_scans_are_taken_or_refused_in_the_sandbox(tmp_path: Path) 
     assert len(await split(path, into, Limits())) == 2, "what comes after them is read as ever"
 
 
-def ends_of_hostile_files() -> dict[str, set[str]]:
-    slow, damaged = {Reason.TOOK_TOO_LONG, Reason.DAMAGED}, {Reason.DAMAGED}
-    pages, pixels = {Reason.TOO_MANY_PAGES}, {Reason.TOO_MANY_PIXELS}
-    return {
-        "3000 pages.pdf": pages,
-        "says 2000000000 pages.pdf": {TAKEN},
-        "page in itself.pdf": damaged,
-        "deep tree.pdf": {TAKEN},
-        "drawn in itself.pdf": slow,
-        "drawn 2 to 24 times.pdf": slow,
-        "brackets.pdf": {TAKEN},
-        "bomb.pdf": {TAKEN, Reason.RAN_OUT_OF_MEMORY, *slow},
-        "bomb twice.pdf": {TAKEN},
-        "large paper.pdf": {TAKEN, Reason.RAN_OUT_OF_MEMORY},
-        "loop.tif": {TAKEN},
-        "large.tif": pixels,
-        "3000 pages.tif": pages,
-        "large.png": pixels,
-        "long.png": pixels,
-    }
+SLOW: Final = (Reason.TOOK_TOO_LONG, Reason.DAMAGED)
+ENDS: Final[dict[str, tuple[str, ...]]] = {
+    "3000 pages.pdf": (Reason.TOO_MANY_PAGES,),
+    "says 2000000000 pages.pdf": (TAKEN,),
+    "page in itself.pdf": (Reason.DAMAGED,),
+    "deep tree.pdf": (TAKEN,),
+    "drawn in itself.pdf": SLOW,
+    "drawn 2 to 24 times.pdf": SLOW,
+    "brackets.pdf": (TAKEN,),
+    "bomb.pdf": (TAKEN, Reason.RAN_OUT_OF_MEMORY, *SLOW),
+    "bomb twice.pdf": (TAKEN,),
+    "large paper.pdf": (TAKEN, Reason.RAN_OUT_OF_MEMORY),
+    "loop.tif": (TAKEN,),
+    "large.tif": (Reason.TOO_MANY_PIXELS,),
+    "3000 pages.tif": (Reason.TOO_MANY_PAGES,),
+    "large.png": (Reason.TOO_MANY_PIXELS,),
+    "long.png": (Reason.TOO_MANY_PIXELS,),
+}
+"""How the files may end that are made to hurt; some depend on how quick the machine is."""
 
 
-@pytest.mark.parametrize("name", sorted(hostile()))
+@pytest.mark.parametrize("name", list(ENDS))
 async def test_file_made_to_hurt_ends_as_it_should(forked: list[int], name: str) -> None:
     outcome = await fuzz._outcome(0, name, hostile()[name])
     assert outcome.expected
-    assert outcome.end in ends_of_hostile_files()[name]
+    assert outcome.end in ENDS[name]
+
+
+def test_every_file_made_to_hurt_is_tested() -> None:
+    assert set(ENDS) == set(hostile())
 
 
 def test_mutation_is_the_same_each_time() -> None:

@@ -165,14 +165,23 @@ async def test_crooked_page_that_is_no_sheet_is_set_straight(work: Path) -> None
     assert (given.geometry, max(runs) > 1100) == (Geometry.AS_IT_CAME, True)
 
 
-async def test_page_written_with_a_blue_pen_stays_in_colour(work: Path) -> None:
+@pytest.mark.parametrize(("kind", "resolution"), [("PNG", {"dpi": (300, 300)}), ("PDF", {"resolution": 300})])
+async def test_page_written_with_a_blue_pen_stays_in_colour(
+    work: Path, kind: str, resolution: dict[str, object]
+) -> None:
     paper = scanned(sheet()).convert("RGB")
     paper.paste((30, 40, 160), (400, 900, 2000, 915))
-    (page,) = await taken(picture("PNG", paper, dpi=(300, 300)), work)
-    with Image.open(page.jpeg) as kept:
-        assert (page.colour, kept.mode) == (True, "RGB")
+    (page,) = await taken(picture(kind, paper, **resolution), work)
+    with Image.open(page.jpeg) as kept, Image.open(page.untouched) as untouched:
+        assert (page.colour, kept.mode, untouched.mode) == (True, "RGB", "RGB")
         red, _, blue = kept.getpixel((800, 604))  # type: ignore[misc]
         assert blue - red > 60
+
+
+async def test_grey_page_saved_in_colour_is_kept_grey(work: Path) -> None:
+    (page,) = await taken(picture("PDF", scanned(sheet(), dpi=100).convert("RGB"), resolution=100), work)
+    with Image.open(page.jpeg) as kept, Image.open(page.untouched) as untouched:
+        assert (page.colour, kept.mode, untouched.mode) == (False, "L", "L")
 
 
 async def test_photo_turned_by_its_exif_comes_out_upright(work: Path) -> None:

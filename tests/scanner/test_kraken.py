@@ -28,7 +28,10 @@ ALTO = """<?xml version="1.0" encoding="UTF-8"?>
       </TextLine>
     </TextBlock>
     <TextBlock>
-      <TextLine><String CONTENT="unsure" HPOS="1" VPOS="2" WIDTH="3" HEIGHT="4"/></TextLine>
+      <TextLine><String CONTENT="unsure" HPOS="100" VPOS="200" WIDTH="30" HEIGHT="40"/></TextLine>
+      <TextLine><String CONTENT="besides" HPOS="300" VPOS="215" WIDTH="30" HEIGHT="50" WC="1"/></TextLine>
+      <TextLine><String CONTENT="below" HPOS="400" VPOS="260" WIDTH="30" HEIGHT="40" WC="1"/></TextLine>
+      <TextLine><String CONTENT="before" HPOS="100" VPOS="260" WIDTH="30" HEIGHT="40" WC="1"/></TextLine>
     </TextBlock>
   </PrintSpace></Page></Layout>
 </alto>
@@ -36,7 +39,10 @@ ALTO = """<?xml version="1.0" encoding="UTF-8"?>
 WORDS = (
     Word("Привет,", 87.5, (100, 100, 300, 150), 0),
     Word("<друг>", 25, (320, 100, 500, 150), 0),
-    Word("unsure", 0, (1, 2, 4, 6), 2),
+    Word("unsure", 0, (100, 200, 130, 240), 1),
+    Word("besides", 100, (300, 215, 330, 265), 1),
+    Word("below", 100, (400, 260, 430, 300), 2),
+    Word("before", 100, (100, 260, 130, 300), 3),
 )
 
 

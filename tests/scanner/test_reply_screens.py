@@ -57,7 +57,7 @@ async def test_reply_is_looked_over_and_reaches_its_sender(house: House, office_
         "to “Mary”, letter of May 4, 2031",
         "Why you are asked: A code was not read in the surest way.",
         f"Code {grouped(await house.code(sent))} Found by printed symbols",
-        "These pages seem to be missing. The sender is told so, unless you say that nothing is missing: Reply sheet 1, side B",
+        "The sender is told so, unless you say that nothing is missing: Reply sheet 1, side B",
         "What a machine read Dear fiend (doubtful) … snow",
     ):
         assert said in shown.text
@@ -418,7 +418,8 @@ async def test_letter_whose_pages_are_missing_is_printed_again(house: House, off
     assert len(await house.rows(tables.reprints)) == 1
     assert "Nothing waits." in (await get(office_client, "/en/ticks")).screen.text
     answer = await post(office_client, "/en/ticks", form)
-    assert (answer.status, answer.screen.wrong) == (409, ["Somebody has dealt with this meanwhile. Nothing was changed."])
+    assert answer.status == 409
+    assert answer.screen.wrong == ["Somebody has dealt with this meanwhile. Nothing was changed."]
     assert len(await house.rows(tables.reprints)) == 1
 
 

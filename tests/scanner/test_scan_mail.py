@@ -20,7 +20,7 @@ from relay.store.sealed import Store, open_part
 from relay.store.tables import pages, scans
 from scanner import scan_mail
 from scanner.limits import NoAttachmentError, TooManyPartsError
-from scanner.scan_mail import MOST_MEGABYTES, Attachment, attachments, is_mail, taking_mail, unpack_next
+from scanner.scan_mail import MOST_MEGABYTES, Attachment, attachments, taking_mail, unpack_next
 from scanner.steps import Source, take_in
 from tests.fakes.clock import FakeClock
 
@@ -200,7 +200,7 @@ async def test_attachments_become_scans_of_their_own(store: Store, office: Priva
     (whole,) = await stored(store, office, id=mail_id)
     assert whole[0] == "split"
     async with store.database.reading() as connection:
-        assert await connection.scalar(sa.select(scans.c.page_count).where(is_mail())) == 0
+        assert await connection.scalar(sa.select(scans.c.page_count).where(scans.c.id == mail_id)) == 0
         assert (await connection.execute(sa.select(pages))).all() == []
     assert not await unpack_next(store, OWNER, office), "what was attached is no mail"
 
