@@ -160,7 +160,7 @@ def measure() -> Sequence[Figure]:
         Figure(BENCH, "broken files, how they ended", len(ends) - len(bad), "files", peers=counts),
         Figure(BENCH, "broken files, longest time of one", longest, "s", LIMITS.seconds + SLACK),
         Figure(BENCH, "broken files, most memory of a child", max(peaks) / 1000, "MB", LIMITS.memory_megabytes),
-        Figure(BENCH, "broken files, memory of the worker", parent, "MB", 500),
+        Figure(BENCH, "broken files, memory of the worker", parent, "MB", 600),
         Figure(BENCH, "broken files, time of all", time.monotonic() - began, "s"),
     ]
 

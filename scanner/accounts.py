@@ -48,7 +48,7 @@ async def unaccounted(connection: AsyncConnection) -> list[Unaccounted]:
             pages.c.scan_id,
             pages.c.number,
             pages.c.state,
-                        replies.c.state.label("reply_state"),
+            replies.c.state.label("reply_state"),
         )
         .join(scans, scans.c.id == pages.c.scan_id)
         .join(replies, replies.c.id == pages.c.reply_id, isouter=True)

@@ -38,8 +38,9 @@ MAX_PIXELS: Final = 40_000_000
 """Pixels of one picture that are believed of the child."""
 MAX_SAMPLES: Final = 8
 """Soft samples of one page, of matrix codes and of readable codes each."""
-LINE: Final = 64 * 1024
-"""Bytes of one answer of the child without its pixels."""
+LINE: Final = 128 * 1024
+"""Bytes of one answer of the child without its pixels. A page full of foreign codes of symbols that JSON writes with
+twelve characters each takes 95,000."""
 START_SECONDS: Final = 60
 """How long the child may take to load its libraries, on a busy machine."""
 

@@ -122,7 +122,7 @@ def _give_page(answers: BinaryIO, source: decoding.Source) -> None:
     untouched, untouched_dpi = _resized(source.image, source.dpi, largest=1.0, to=UNTOUCHED_DPI)
     image, dpi = _resized(source.image, source.dpi, largest=1.0)
     grey = cleaning.grey_of(image)
-    found = _find(grey)
+    found = _find(grey, dpi)
     if not cleaning.coloured(image):
         image = grey
     if found.sheet is not None:
@@ -163,7 +163,7 @@ class _Found:
     lines: Sequence[LineSample] = ()
 
 
-def _find(grey: Grey) -> _Found:
+def _find(grey: Grey, dpi: float) -> _Found:
     codes = matrix.read_page(grey)
     sheet = straighten.locate(grey, _ours(codes))
     if sheet is not None and len(_ours(codes)) < len(MATRICES):
@@ -174,6 +174,8 @@ def _find(grey: Grey) -> _Found:
             sheet = straighten.locate(grey, _ours(codes))
     if any(code.ours for code in codes):
         return _Found(codes, sheet)
+    if sheet is None and not cleaning.ink(cleaning.clean(grey, dpi), dpi):
+        return _Found(codes, None)  # the search takes a second, and of a pile every other page may be an empty back
     sheets = [*([] if sheet is None else [sheet]), *frame.guesses(grey)]
     unread = sampling.find_matrices(grey, sheets)
     sure = {code.place: code.corners for code in reversed(unread) if code.sure}  # the likest of each place stays

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Final, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from relay.domain.sheet import HOLLOW_MARK, MARK, MARK_HOLE, MARKS, MATRICES, MATRIX_MODULES, MODULE, PAGE, Rect
+from relay.domain.sheet import HOLLOW_MARK, MARK, MARK_HOLE, MARKS, MATRICES, MATRIX_MODULES, MODULE, PAGE
 from scanner.geometry import Transform
 from scanner.matrix import Grey, Points
 
@@ -40,6 +40,10 @@ _NEAR: Final = 3.0
 """How far, in mm, a square may lie from where a guess puts it."""
 _APART: Final = 4.0
 """Guesses of which no corner of the page is further apart than this, in mm, are one."""
+_NARROWEST: Final = 20.0
+"""Strips of paper that are narrower than this, in mm, have not two squares."""
+_RANKED: Final = 3000
+"""Pairs that are looked at for guesses which differ."""
 _NEAREST_PAIR: Final = 15.0
 """Squares of a pair that are nearer than this, in mm, tell too little of turn and scale."""
 
@@ -79,32 +83,35 @@ _CORNERS: Final = np.array([(0, 0), (PAGE.width, 0), (PAGE.width, PAGE.height), 
 def guesses(grey: Grey) -> list[Transform]:
     """Geometries that a sheet in this picture may have, the likeliest first; the last are of one that fills it."""
     scale = min(1.0, _EDGE / max(grey.shape))
-    small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey
+    small = grey
+    if scale < 1:
+        small = cast("Grey", cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
     per_mm = max(small.shape) / PAGE.height
-    maps = _likenesses(small, per_mm)
-    found = _by_pairs(maps, per_mm)
+    found = _by_pairs(_likenesses(small, per_mm), per_mm) if min(small.shape) >= _NARROWEST * per_mm else []
     grow = np.diag([1 / scale, 1 / scale, 1.0])
     return [grow @ guess for guess in (*found, *_filling(small))]
 
 
 def _likenesses(small: Grey, per_mm: float) -> list[_Likeness]:
     """For each kind, how much each pixel looks like the centre of such a square, 0 to 1."""
-    padded = cv2.copyMakeBorder(small, *[round(6 * per_mm)] * 4, cv2.BORDER_REPLICATE)
+    border = round(6 * per_mm)
+    padded = cv2.copyMakeBorder(small, border, border, border, border, cv2.BORDER_REPLICATE)
     maps = []
     for kind in range(len(_KINDS)):
         best = np.zeros(small.shape, np.float32)
         for size in _SIZES:
             for turn in _TURNS:
                 template = _drawn(kind, round(per_mm * size, 3), turn)
-                off = (padded.shape[0] - small.shape[0]) // 2 - template.shape[0] // 2
+                off = border - template.shape[0] // 2
                 likeness = cv2.matchTemplate(padded, template, cv2.TM_CCOEFF_NORMED)
                 best = np.maximum(best, likeness[off : off + small.shape[0], off : off + small.shape[1]])
         maps.append(best)
     return maps
 
 
-@cache
+@lru_cache(len(_KINDS) * len(_SIZES) * len(_TURNS))
 def _drawn(kind: int, per_mm: float, turn: float) -> Grey:
+    """A square of this kind with the white around it, turned by so many degrees."""
     fine, edge = 8, int(np.ceil(_KINDS[kind].squares[0][0] * per_mm * (1.0 if turn == 0 else 1.2))) // 2 * 2 + 1
     picture = np.full((edge * fine, edge * fine), 255, np.uint8)
     for square, black in _KINDS[kind].squares:
@@ -122,10 +129,9 @@ def _peaks(likeness: _Likeness, per_mm: float) -> Points:
 
 
 def _by_pairs(maps: Sequence[_Likeness], per_mm: float) -> list[Transform]:
+    """The geometries by two squares that put most of the ten on something that looks like them."""
     peaks = [_peaks(likeness, per_mm) for likeness in maps]
-    labels = [
-        (point, peak) for point, kind in enumerate(_KIND_OF) for peak in peaks[kind]
-    ]
+    labels = [(point, peak) for point, kind in enumerate(_KIND_OF.tolist()) for peak in peaks[kind]]
     if len(labels) < 2:
         return []
     # As complex numbers a similarity is one product and one sum.
@@ -144,7 +150,7 @@ def _by_pairs(maps: Sequence[_Likeness], per_mm: float) -> list[Transform]:
     reach = np.ones((round(_NEAR * per_mm) * 2 + 1,) * 2, np.uint8)
     for kind, likeness in enumerate(maps):
         around = cv2.dilate(np.maximum(likeness - _LEAST, 0), reach)
-        for place in mm[_KIND_OF == kind]:
+        for place in mm[kind == _KIND_OF]:
             seen = factor * place + offset
             x, y = np.round(seen.real).astype(int), np.round(seen.imag).astype(int)
             inside = (x >= 0) & (y >= 0) & (x < likeness.shape[1]) & (y < likeness.shape[0])
@@ -152,7 +158,7 @@ def _by_pairs(maps: Sequence[_Likeness], per_mm: float) -> list[Transform]:
     found: list[Transform] = []
     seen_corners: list[NDArray[np.complex128]] = []
     corners = _CORNERS @ np.array([1, 1j])
-    for best in np.argsort(-worth)[:3000]:
+    for best in np.argsort(-worth)[:_RANKED]:
         page = factor[best] * corners + offset[best]
         if any(np.abs(page - other).max() < _APART * per_mm for other in seen_corners):
             continue
@@ -165,13 +171,12 @@ def _by_pairs(maps: Sequence[_Likeness], per_mm: float) -> list[Transform]:
 
 def _grown(factor: complex, offset: complex, peaks: Sequence[Points], per_mm: float) -> Transform:
     """The geometry by all squares that lie where this one puts them, or this one when they are too few."""
-    start = np.array(
+    geometry = np.array(
         [[factor.real, -factor.imag, offset.real], [factor.imag, factor.real, offset.imag], [0, 0, 1.0]]
     )
-    geometry = start
     for _ in range(2):
         mm, pixels = [], []
-        for kind, point in zip(_KIND_OF, _POINTS, strict=True):
+        for kind, point in zip(_KIND_OF.tolist(), _POINTS, strict=True):
             if not len(peaks[kind]):
                 continue
             expected = geometry @ np.array([*point, 1.0])
@@ -183,9 +188,8 @@ def _grown(factor: complex, offset: complex, peaks: Sequence[Points], per_mm: fl
         if len(mm) < 3:
             break
         found, _ = cv2.estimateAffinePartial2D(np.array(mm), np.array(pixels), method=cv2.LMEDS)
-        if found is None:
-            break
-        geometry = np.vstack([found, [0, 0, 1.0]])
+        if cast("Transform | None", found) is not None:
+            geometry = np.vstack([found, [0, 0, 1.0]])
     return geometry
 
 

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import sysconfig
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -29,6 +30,7 @@ from PIL import Image
 import relay
 import scanner
 from relay.domain.photos import LONGEST_SIDE
+from relay.domain.sheet import MATRICES
 from scanner.answers import START_SECONDS, Answers, ChildFailedError, Count, Done, Page, Photo, Picture
 from scanner.codes import PageCodes, matrix_codes
 from scanner.geometry import Geometry
@@ -71,6 +73,8 @@ class PageFile:
     geometry: Geometry
     codes: PageCodes
     """What the matrix codes say; `scanner.ladder` goes on where they say nothing."""
+    both_read: bool
+    """Whether the matrix code was read in both of its places: what covers one of them may be another sheet."""
     samples: Samples
 
     @property
@@ -266,6 +270,8 @@ def _keep(number: int, of: int, page: Page, pixels: list[bytes], into: Path) -> 
     jpeg.write_bytes(_jpeg(page.picture, picture))
     as_it_came.write_bytes(_jpeg(page.untouched, untouched))
     codes = matrix_codes((code.text, code.method) for code in page.codes)
+    # One place may have been read in several ways, in one way only once.
+    ours = Counter(code.method for code in page.codes if matrix_codes([(code.text, code.method)]).reads)
     return PageFile(
         number,
         of,
@@ -278,6 +284,7 @@ def _keep(number: int, of: int, page: Page, pixels: list[bytes], into: Path) -> 
         page.picture.colour,
         page.geometry,
         codes,
+        max(ours.values(), default=0) >= len(MATRICES),
         page.samples,
     )
 

@@ -1,8 +1,8 @@
 """The ladder: how the code of a page is looked for, step by step, each recorded.
 
-The matrix codes are read in the limited child. Where that fails, the readable code is read by text recognition, and
-what the child measured of both is compared with the codes that are outstanding. All that is found counts together: the
-steps may contradict each other, and then a person decides.
+The matrix codes are read in the limited child. Where only one of the two on a sheet was, the readable code is read by
+text recognition too. Where none was, what the child measured of both is compared with the codes that are outstanding.
+All that is found counts together: the steps may contradict each other, and then a person decides.
 """
 
 from __future__ import annotations
@@ -53,8 +53,13 @@ class Climbed:
 async def climb(page: PageFile, outstanding: Callable[[], Awaitable[Outstanding]]) -> Climbed:
     """Look for the code of a page. `outstanding` is asked for only where the matrix codes could not be read."""
     steps = [Tried(method=method, outcome="read") for method in dict.fromkeys(read.method for read in page.codes.reads)]
-    if steps:
+    if steps and (page.both_read or not page.straightened):
         return Climbed(page.codes, tuple(steps))
+    if steps:
+        # Another sheet may lie over the place that was not read: then what is printed there is its code.
+        printed = [read for read in await _printed(page) if read.certain]
+        steps.append(Tried(method=Method.READABLE, outcome="read" if printed else "nothing"))
+        return Climbed(replace(page.codes, reads=(*page.codes.reads, *printed)), tuple(steps))
     steps = [
         Tried(method=method, outcome="nothing") for method in _IN_CHILD if page.straightened or method is _IN_CHILD[0]
     ]

@@ -101,11 +101,14 @@ def _read(
     binarizer: zxingcpp.Binarizer = zxingcpp.Binarizer.LocalAverage,
 ) -> Iterator[Matrix]:
     # Codes are printed dark on light, so the inverse picture is not searched: that halves the time.
-    for code in zxingcpp.read_barcodes(grey, formats=_FORMATS, binarizer=binarizer, try_invert=False)[:MAX_CODES]:
+    found = []
+    for code in zxingcpp.read_barcodes(grey, formats=_FORMATS, binarizer=binarizer, try_invert=False):
         place = code.position
         corners = (place.top_left, place.top_right, place.bottom_right, place.bottom_left)
         points = np.array([(corner.x, corner.y) for corner in corners], np.float64)
-        yield Matrix(code.text[:MAX_TEXT], method, None if scale is None else points / scale)
+        found.append(Matrix(code.text[:MAX_TEXT], method, None if scale is None else points / scale))
+    # No code of ours is hidden behind others.
+    yield from sorted(found, key=lambda code: not code.ours)[:MAX_CODES]
 
 
 def _scaled(grey: Grey, scale: float) -> Grey:

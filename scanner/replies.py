@@ -20,7 +20,7 @@ from relay.store.letters import read_body
 from relay.store.tables import corrections, facilities, letters, pages, prisoners, replies, ticks, volunteers
 from scanner.covering import without_covered
 from scanner.reading import Reading
-from scanner.reply_steps import ReplyPage, to_assemble
+from scanner.reply_steps import ReplyPage, to_assemble, version
 from scanner.transcript import Lines
 
 SHOWN: Final = 200
@@ -87,6 +87,8 @@ class CheckedReply:
     letters: tuple[AnsweredLetter, ...]
     pages: tuple[CheckedPage, ...]
     missing: tuple[tuple[int, Side], ...]
+    version: str
+    """See `scanner.reply_steps.version`."""
     key: ContentKey
     """Opens the pictures of the pages."""
 
@@ -177,6 +179,7 @@ async def one(connection: AsyncConnection, reply_id: str, office: PrivateKey) ->
             for page in found.pages
         ),
         found.missing,
+        await version(connection, reply_id),
         found.scan_key,
     )
 

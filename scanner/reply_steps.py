@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -40,7 +41,7 @@ class PageNotPlacedError(Exception):
 
 
 class ReplyChangedError(ChangedMeanwhileError):
-    """The reply changed while it was assembled; it is assembled again."""
+    """The reply changed while it was assembled, and is assembled again; or since a volunteer looked at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +128,27 @@ async def _may_be_more(connection: AsyncConnection, scan_id: str, reply_id: str,
     return False
 
 
-async def check(store: Store, reply_id: str, volunteer_id: str, *, complete: bool = False) -> None:
-    """Let a held reply go to its sender, as somebody who has looked at it.
+async def version(connection: AsyncConnection, reply_id: str) -> str:
+    """What of a reply a volunteer sees: its pages, and what of them is covered."""
+    query = sa.select(pages.c.id, pages.c.covered).where(pages.c.reply_id == reply_id).order_by(pages.c.id)
+    seen = [(row.id, row.covered) for row in await connection.execute(query)]
+    return hashlib.sha256(repr(seen).encode()).hexdigest()
+
+
+async def check(
+    store: Store, reply_id: str, volunteer_id: str, *, complete: bool = False, seen: str | None = None
+) -> None:
+    """Let a held reply go to its sender, as somebody who has looked at it; `seen` is the `version` looked at.
 
     With `complete` the sides that did not come are empty, and the sender is not told that they are missing. Raises
-    ReplyNotHeldError.
+    ReplyNotHeldError, and ReplyChangedError where it is not any more what was seen.
     """
     by, now = Actor(Who.VOLUNTEER, volunteer_id), store.database.clock()
     async with store.database.writing() as connection:
-        for one in await _held(connection, reply_id):
+        held = await _held(connection, reply_id)
+        if seen is not None and seen != await version(connection, reply_id):
+            raise ReplyChangedError
+        for one in held:
             await move(connection, Record.REPLY, one, ReplyState.CHECKED, by=by, at=now, complete=complete)
 
 
@@ -193,7 +206,9 @@ async def correct(
     async with store.database.writing() as connection:
         page = await _placed(connection, page_id)
         key = await scan_key(connection, page.scan_id, office)
-        reading = Reading.opened(page.reading, key, page.number).model_copy(update={"lines": lines, "by_person": by_person})
+        reading = Reading.opened(page.reading, key, page.number).model_copy(
+            update={"lines": lines, "by_person": by_person}
+        )
         await connection.execute(
             sa.insert(corrections).values(
                 id=new_id(), page_id=page_id, volunteer_id=volunteer_id, at=now, before=page.reading

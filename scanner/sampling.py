@@ -8,7 +8,7 @@ border) and by all modules being black or white, never by what would fit to a co
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 from typing import Final, cast
@@ -48,7 +48,7 @@ _ANGLES: Final = (-4.0, -2.0, 0.0, 2.0, 4.0)
 _SCALES: Final = (0.94, 0.97, 1.0, 1.03)
 _STARTS: Final = 6
 """Places, turns and sizes in one patch from which a fit is begun: on crumpled paper the best of them leads astray."""
-_MOST_STARTS: Final = 32
+_MOST_STARTS: Final = 24
 """From which a fit is begun at one place, over all geometries."""
 _STARTS_APART: Final = 0.4
 """By so many mm at least."""
@@ -76,11 +76,8 @@ class FoundMatrix:
     """How well the fixed modules agree with those of any code: 1 entirely, 0 not at all, below that inversely."""
     modules: NDArray[np.int8]
     """As in MatrixSample."""
-
-    @property
-    def sure(self) -> bool:
-        """Whether there is a code for certain, so that its corners tell how the sheet lies."""
-        return self.likeness >= SURE_LIKENESS
+    sure: bool = False
+    """Whether there is a code for certain, and this way up, so that its corners tell how the sheet lies."""
 
     @property
     def sample(self) -> MatrixSample:
@@ -94,7 +91,9 @@ def find_matrices(grey: Grey, sheets: Sequence[Transform]) -> list[FoundMatrix]:
     small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey
     shrink = np.diag([scale, scale, 1.0])
     finds = [
-        found for place in range(len(MATRICES)) for found in _find(cast("Grey", small), shrink @ np.array(sheets), place)
+        found
+        for place in range(len(MATRICES))
+        for found in _find(cast("Grey", small), shrink @ np.array(sheets), place)
     ]
     finds.sort(key=lambda found: -found.likeness)
     kept: list[FoundMatrix] = []
@@ -102,7 +101,13 @@ def find_matrices(grey: Grey, sheets: Sequence[Transform]) -> list[FoundMatrix]:
         if all(found.place != other.place or _apart(found.corners, other.corners) > _SAME for other in kept):
             kept.append(found)
     return [
-        FoundMatrix(found.place, found.corners / scale, found.likeness, found.modules) for found in kept[:MOST_SAMPLES]
+        replace(
+            found,
+            corners=found.corners / scale,
+            # Turned by a quarter or a half, a code still has two of its finder squares where they should be.
+            sure=found.likeness >= SURE_LIKENESS and not any(_overlap(found, other) for other in kept[:rank]),
+        )
+        for rank, found in enumerate(kept[:MOST_SAMPLES])
     ]
 
 
@@ -161,6 +166,11 @@ def _find(small: Grey, sheets: NDArray[np.float64], place: int) -> Iterator[Foun
             return
 
 
+def _overlap(found: FoundMatrix, other: FoundMatrix) -> bool:
+    off = found.corners.mean(0) - other.corners.mean(0)
+    return float(np.hypot(*off)) < float(np.hypot(*(found.corners[1] - found.corners[0])))
+
+
 def _apart(corners: Points, other: Points) -> float:
     """How far the corners of two codes are apart, in mm of the first."""
     return float(np.abs(corners - other).max() / np.hypot(*(corners[1] - corners[0])) * MATRIX)
@@ -174,9 +184,7 @@ def _patch(grey: Grey, to_picture: Transform) -> Grey | None:
     if not np.isfinite(seen).all() or (seen.max(0) < 0).any() or (seen.min(0) > (width, height)).any():
         return None
     how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cast(
-        "Grey", cv2.warpPerspective(grey, to_picture, (edge, edge), flags=how, borderMode=cv2.BORDER_REPLICATE)
-    )
+    return cast("Grey", cv2.warpPerspective(grey, to_picture, (edge, edge), flags=how, borderMode=cv2.BORDER_REPLICATE))
 
 
 def _soft(patch: Grey) -> _Soft:
@@ -210,6 +218,8 @@ def _starts(small: Grey, sheet: Transform, place: int) -> Iterator[_Start]:
         template = _template(angle, scale)
         _, best, _, at = cv2.minMaxLoc(cv2.matchTemplate(half, template, cv2.TM_CCORR))
         peaks.append((best, np.array(at) + (len(template) - 1) / 2, angle, scale))
+    middle = np.full(2, _PATCH / 2 * _FINE)  # the geometry may be right where the code hardly shows
+    yield _Start(soft, to_picture, _turned_square(middle, 0, MATRIX * _FINE), 1.0)
     given: list[Points] = []
     for likeness, centre, angle, scale in sorted(peaks, key=lambda peak: -peak[0]):
         if all(np.abs(centre - other).max() > _STARTS_APART * _COARSE for other in given):
@@ -275,7 +285,7 @@ def _fitted(soft: _Soft, corners: Points) -> _Fit:
 
     def worth() -> tuple[float, float]:
         places = start + (bases @ bends).reshape(start.shape)
-        seen = cv2.remap(modules, places, None, cv2.INTER_LINEAR)
+        seen = cv2.remap(modules, places, _ONE_MAP, cv2.INTER_LINEAR)
         likeness = float(seen[known] @ weights)
         cost = float(stiff @ (bends**2).sum(1))
         return likeness + _DATA_WEIGHT * float(np.abs(seen[~known]).mean()) - cost, likeness
@@ -297,6 +307,8 @@ def _fitted(soft: _Soft, corners: Points) -> _Fit:
     return _Fit(corners, bends, likeness)
 
 
+_ONE_MAP: Final = np.empty(0, np.float32)
+"""Says to OpenCV that x and y come in one array."""
 _UNIT: Final = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], np.float64)
 _EXPONENTS: Final = tuple((x, y) for x, y in product(range(_DEGREE + 1), repeat=2) if x + y <= _DEGREE)
 
@@ -338,7 +350,7 @@ _ONE_COLOUR: Final = 0.3
 def _sampled(grey: Grey, places: _Places) -> NDArray[np.int8]:
     """The modules of a code, softly, by their parts."""
     modules = MATRIX_MODULES + 2 * _RING
-    seen = cv2.remap(grey, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    seen = cv2.remap(grey, places, _ONE_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     means = seen.reshape(modules, _PARTS, modules, _PARTS).mean(axis=(1, 3)).astype(np.float32)
     soft, usual = _against_levels(means, _WINDOW, _WINDOW - 2)
     window = np.ones((_COVERED, _COVERED), np.uint8)
@@ -350,10 +362,6 @@ def _sampled(grey: Grey, places: _Places) -> NDArray[np.int8]:
     return cast("NDArray[np.int8]", np.round(soft[_RING:-_RING, _RING:-_RING] * 127).astype(np.int8))
 
 
-def _project(transform: Transform, points: NDArray[np.float64]) -> Points:
+def _project(transform: object, points: NDArray[np.float64]) -> Points:
     flat = cv2.perspectiveTransform(points.reshape(-1, 1, 2), np.asarray(transform, np.float64))
     return cast("Points", flat.reshape(-1, 2))
-
-
-def sample_matrices(grey: Grey, sheets: Sequence[Transform]) -> list[MatrixSample]:
-    return [found.sample for found in find_matrices(grey, sheets)]

@@ -281,6 +281,9 @@ async def _open_reply(connection: AsyncConnection, to: Sequence[str], scan_id: s
 
     Several are greetings on one card: the reply to the first holds the pages, those to the others have the same.
     """
+    # Whoever looks a reply over, checks it or takes its last page out holds it: no page gets into it meanwhile.
+    these = sa.select(replies.c.id).where(replies.c.scan_id == scan_id, replies.c.letter_id.in_(to))
+    await connection.execute(these.order_by(replies.c.id).with_for_update())
     holder = sa.func.coalesce(replies.c.pages_of, replies.c.id)
     unreleased = replies.c.state.in_([ReplyState.OPEN, ReplyState.HELD])
     count, still = sa.func.count(), (replies.c.letter_id.in_(to), unreleased)

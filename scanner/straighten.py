@@ -46,6 +46,9 @@ _SPREAD: Final = 0.25
 _THIN_SPREAD: Final = 0.1
 """Least share for an affine one: what two matrix codes in opposite corners span."""
 
+_GUESSED_WITHIN: Final = 5.0
+"""Most, in mm, that a mark may lie away from where a guess puts it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Marks:
@@ -112,10 +115,11 @@ def _best(candidates: list[tuple[float, float, float, float]], scale: float) -> 
     return np.array([candidate[:3] for candidate in ranked], np.float64).reshape(-1, 3) / scale
 
 
-def locate(grey: Grey, codes: Sequence[Points]) -> Transform | None:
+def locate(grey: Grey, codes: Sequence[Points], guesses: Sequence[Transform] = ()) -> Transform | None:
     """Where the sheet lies in the picture, by its corner marks and its matrix codes (corners in pixels), or None.
 
-    A turned or upside-down sheet is found too: the codes and the hollow mark tell which way up it lies.
+    A turned or upside-down sheet is found too: the codes and the hollow mark tell which way up it lies. Where that is
+    too little, a guess is believed that puts three marks on marks.
     """
     marks = find_marks(grey)
     # Which of two codes is which is not written in them, so every placing is tried; the best explains most points.
@@ -131,7 +135,7 @@ def locate(grey: Grey, codes: Sequence[Points]) -> Transform | None:
     sets.extend(_by_marks(marks))
     fits = [(pairs, fit) for pairs in sets if (fit := _fit(pairs)) is not None]
     if not fits:
-        return None
+        return _confirmed(marks, guesses)
     return max(fits, key=lambda found: (len(found[0]), -_distortion(found[0])))[1]
 
 
@@ -225,6 +229,25 @@ def _by_marks(marks: Marks) -> Iterator[list[_Pair]]:
                 if off[across] <= 0.15 * width * pixels_per_mm:
                     pixels = (filled[across], filled[up], hollow, filled[left])
                     yield [_Pair(mark.centre, (pixel[0], pixel[1])) for mark, pixel in zip(MARKS, pixels, strict=True)]
+
+
+def _confirmed(marks: Marks, guesses: Sequence[Transform]) -> Transform | None:
+    """The geometry by the three marks that one of the guesses leads to, if they stand exactly as on a sheet."""
+    for guess in guesses:
+        found = []
+        for place, mark in enumerate(MARKS):
+            pixels_per_mm = _pixels_per_mm(guess, mark.centre)
+            candidates = _of_size(marks.of(place), MARK * pixels_per_mm)
+            away = np.hypot(*(candidates[:, :2] - _project(guess, [mark.centre])[0]).T) / pixels_per_mm
+            if len(away) and away.min() <= _GUESSED_WITHIN:
+                x, y, _ = candidates[int(away.argmin())]
+                found.append(_Pair(mark.centre, (x, y)))
+        if len(found) < len(MARKS) - 1:
+            continue
+        transform = _similarity(found)
+        if transform is not None and _residual(found, transform) <= _RESIDUAL:
+            return transform
+    return None
 
 
 def _of_size(candidates: NDArray[np.float64], edge: float) -> NDArray[np.float64]:

@@ -32,23 +32,26 @@ async def note_ticks(
     at: datetime.datetime,
 ) -> None:
     """Note what is ticked on a page that was placed. Who wants no more letters gets none until a person decides."""
+    stopped = bool(ticked.get(Tick.PLEASE_STOP)) and await _stop(connection, prisoner_id, by=by, at=at)
     for tick, is_ticked in ticked.items():
         if is_ticked is False:
             continue
-        done = at if is_ticked and tick not in TO_SETTLE else None
-        values = {"page_id": page_id, "tick": tick, "clear": bool(is_ticked), "created_at": at, "settled_at": done}
+        values = {
+            "page_id": page_id,
+            "tick": tick,
+            "clear": bool(is_ticked),
+            "stopped": stopped and tick is Tick.PLEASE_STOP,
+            "created_at": at,
+            "settled_at": at if is_ticked and tick not in TO_SETTLE else None,
+        }
         await connection.execute(sa.insert(ticks).values(values))
-    if ticked.get(Tick.PLEASE_STOP):
-        await _stop(connection, prisoner_id, by=by, at=at)
 
 
 async def forget_ticks(connection: AsyncConnection, page_id: str, *, by: Actor, at: datetime.datetime) -> None:
     """Take back what follows from the ticks of a page, because it was placed wrongly."""
     prisoner_id = await _prisoner(connection, page_id)
     stopped = await connection.scalar(
-        sa.select(ticks.c.settled_at.is_(None)).where(
-            ticks.c.page_id == page_id, ticks.c.tick == Tick.PLEASE_STOP, ticks.c.clear
-        )
+        sa.select(ticks.c.stopped).where(ticks.c.page_id == page_id, ticks.c.stopped, ticks.c.settled_at.is_(None))
     )
     await connection.execute(sa.delete(ticks).where(ticks.c.page_id == page_id))
     if stopped:
@@ -90,7 +93,8 @@ async def settle(
         if tick is Tick.PLEASE_STOP:
             prisoner_id = await _prisoner(connection, page_id)
             if asks:
-                await _stop(connection, prisoner_id, by=WORKER, at=now)
+                stopped = await _stop(connection, prisoner_id, by=WORKER, at=now)
+                await connection.execute(sa.update(ticks).where(*this).values(stopped=stopped))
             elif write_again:
                 await _go_on(connection, prisoner_id, by=by, at=now)
         if not row.clear and ticked:
@@ -100,12 +104,12 @@ async def settle(
 async def renew_released(connection: AsyncConnection, page_id: str) -> None:
     """Let what the senders of the replies with this page have be made anew: something in it was put right."""
     holder = sa.select(pages.c.reply_id).where(pages.c.id == page_id).scalar_subquery()
+    these = sa.or_(replies.c.id == holder, replies.c.pages_of == holder)
+    # Also those that are not checked yet: they may be, and released without this, before it is committed.
+    await connection.execute(sa.select(replies.c.id).where(these).order_by(replies.c.id).with_for_update())
     await connection.execute(
         sa.update(replies)
-        .where(
-            sa.or_(replies.c.id == holder, replies.c.pages_of == holder),
-            replies.c.state.in_([ReplyState.CHECKED, ReplyState.RELEASED]),
-        )
+        .where(these, replies.c.state.in_([ReplyState.CHECKED, ReplyState.RELEASED]))
         .values(stale=True)
     )
 
@@ -121,16 +125,28 @@ async def _prisoner(connection: AsyncConnection, page_id: str) -> str:
     return prisoner_id
 
 
-async def _stop(connection: AsyncConnection, prisoner_id: str, *, by: Actor, at: datetime.datetime) -> None:
+async def _stop(connection: AsyncConnection, prisoner_id: str, *, by: Actor, at: datetime.datetime) -> bool:
+    """Hold the letters to the prisoner. Returns whether ticks are why they are held, and not what a person decided."""
     state = await connection.scalar(sa.select(prisoners.c.state).where(prisoners.c.id == prisoner_id))
-    if state == PrisonerState.ACTIVE:
-        await directory.lost(connection, prisoner_id, PrisonerState.DO_NOT_WRITE, by=by, at=at)
+    if state != PrisonerState.ACTIVE:
+        return await _asks_to_stop(connection, prisoner_id, ticks.c.stopped)
+    await directory.lost(connection, prisoner_id, PrisonerState.DO_NOT_WRITE, by=by, at=at)
+    return True
 
 
 async def _go_on(connection: AsyncConnection, prisoner_id: str, *, by: Actor, at: datetime.datetime) -> None:
     """Letters to the prisoner go on, unless another page that is not settled wants none."""
     await alone(connection, "directory")
-    another = (
+    if await _asks_to_stop(connection, prisoner_id, ticks.c.clear):
+        return
+    stopped = (prisoners.c.id == prisoner_id, prisoners.c.state == PrisonerState.DO_NOT_WRITE)
+    await connection.execute(sa.update(prisoners).where(*stopped).values(state=PrisonerState.ACTIVE))
+    await directory.hold_or_queue(connection, prisoner_id, by=by, at=at)
+
+
+async def _asks_to_stop(connection: AsyncConnection, prisoner_id: str, which: sa.ColumnElement[bool]) -> bool:
+    """Whether there is such a tick of the prisoner that nobody has seen to."""
+    query = (
         sa.select(ticks.c.page_id)
         .join(pages, pages.c.id == ticks.c.page_id)
         .join(replies, replies.c.id == pages.c.reply_id)
@@ -138,12 +154,8 @@ async def _go_on(connection: AsyncConnection, prisoner_id: str, *, by: Actor, at
         .where(
             letters.c.prisoner_id == prisoner_id,
             ticks.c.tick == Tick.PLEASE_STOP,
-            ticks.c.clear,
             ticks.c.settled_at.is_(None),
+            which,
         )
     )
-    if (await connection.execute(another.limit(1))).first() is not None:
-        return
-    stopped = (prisoners.c.id == prisoner_id, prisoners.c.state == PrisonerState.DO_NOT_WRITE)
-    await connection.execute(sa.update(prisoners).where(*stopped).values(state=PrisonerState.ACTIVE))
-    await directory.hold_or_queue(connection, prisoner_id, by=by, at=at)
+    return (await connection.execute(query.limit(1))).first() is not None

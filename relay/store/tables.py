@@ -354,6 +354,7 @@ ticks = Table(
     Column("page_id", ID, ForeignKey("pages.id"), primary_key=True),
     Column("tick", String(16), primary_key=True),
     Column("clear", sa.Boolean, nullable=False),  # otherwise a person has to say whether it is ticked
+    Column("stopped", sa.Boolean, nullable=False, default=False),  # letters to the prisoner are held because of it
     Column("created_at", Moment, nullable=False),
     Column("settled_at", Moment),
     Column("settled_by", ID, ForeignKey("volunteers.id")),

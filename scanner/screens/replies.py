@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from io import BytesIO
 from typing import Final
 
@@ -87,7 +86,6 @@ async def _reply(request: web.Request, status: int = 200, complaint: str | None 
         "scanner/reply.html",
         status,
         reply=reply,
-        version=version_of(reply),
         held=reply.state is ReplyState.HELD,
         doubt=REPLY_DOUBTS[reply.listed.doubt] if reply.listed.doubt else None,
         waiting=waiting,
@@ -111,9 +109,8 @@ async def decide(request: web.Request) -> web.Response:
             following = await replies.next_held(connection, reply_id)
         inside = {one.page.id for one in reply.pages}
         if data.get("do") in {"release", "complete"}:
-            if data.get("version") != version_of(reply):
-                return await _reply(request, 409, _CHANGED)
-            await reply_steps.check(store, reply_id, volunteer, complete=data["do"] == "complete")
+            complete, seen = data["do"] == "complete", data.get("version", "")
+            await reply_steps.check(store, reply_id, volunteer, complete=complete, seen=seen)
             raise _next(request, following)
         if (page_id := data.get("out")) in inside:
             await reply_steps.take_out(store, page_id, volunteer)
@@ -123,15 +120,11 @@ async def decide(request: web.Request) -> web.Response:
             await tick_steps.settle(store, page_id, Tick(data["tick"]), volunteer, ticked=data.get("ticked") == "yes")
         else:
             raise web.HTTPNotFound
+    except reply_steps.ReplyChangedError:
+        return await _reply(request, 409, _CHANGED)
     except GONE:
         return await list_replies(request, 409, DECIDED)
     raise web.HTTPSeeOther(path_to(request, "check_reply", reply=reply_id))
-
-
-def version_of(reply: CheckedReply) -> str:
-    """What of a reply a volunteer has seen: what changed since then is not released unseen."""
-    seen = repr([(one.page.id, one.page.covered) for one in reply.pages])
-    return hashlib.sha256(seen.encode()).hexdigest()
 
 
 def _next(request: web.Request, following: str | None, *, released: bool = True) -> web.HTTPSeeOther:

@@ -30,7 +30,9 @@ _SETTLED: Final = _("Somebody has dealt with this meanwhile. Nothing was changed
 _NOT_PRINTED: Final = _("This letter cannot be printed again. Nothing was changed.")
 _WHAT_TO_DO: Final[dict[Tick, str]] = {
     Tick.PLEASE_STOP: _("No letter goes to this prisoner until you decide."),
-    Tick.BEING_MOVED: _("Check the address before the next letter goes. If the new one is known, change it in the directory."),
+    Tick.BEING_MOVED: _(
+        "Check the address before the next letter goes. If the new one is known, change it in the directory."
+    ),
     Tick.PAGES_MISSING: _("The letter can be printed once more. It goes with the next batch of copies."),
     Tick.NEED_PAPER: _("The sender reads this too. Talk to whoever sends parcels."),
 }

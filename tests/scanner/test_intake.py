@@ -152,6 +152,11 @@ async def test_sheet_whose_matrix_codes_are_covered_gives_samples(work: Path) ->
     assert int(upper.modules[0, :7].min()) > 60  # the upper edge of a finder square
 
 
+async def test_empty_back_is_blank_and_is_not_searched_for_codes(work: Path) -> None:
+    (page,) = await taken(picture("PNG", scanned(Image.new("L", (2480, 3508), 255)), dpi=(300, 300)), work)
+    assert (page.blank, page.samples.matrices, page.samples.lines) == (True, (), ())
+
+
 async def test_crooked_page_that_is_no_sheet_is_set_straight(work: Path) -> None:
     page = Image.new("L", (2480, 3508), 230)
     for y in range(400, 3200, 100):

@@ -38,6 +38,7 @@ def upgrade() -> None:
         sa.Column("page_id", ID, nullable=False),
         sa.Column("tick", sa.String(length=16), nullable=False),
         sa.Column("clear", sa.Boolean(), nullable=False),
+        sa.Column("stopped", sa.Boolean(), nullable=False),
         sa.Column("created_at", MOMENT, nullable=False),
         sa.Column("settled_at", MOMENT, nullable=True),
         sa.Column("settled_by", ID, nullable=True),
@@ -45,9 +46,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["settled_by"], ["volunteers.id"], name=op.f("fk_ticks_settled_by")),
         sa.PrimaryKeyConstraint("page_id", "tick", name=op.f("pk_ticks")),
     )
-    op.create_index(
-        "ix_ticks_unsettled", "ticks", ["created_at"], sqlite_where=UNSETTLED, postgresql_where=UNSETTLED
-    )
+    op.create_index("ix_ticks_unsettled", "ticks", ["created_at"], sqlite_where=UNSETTLED, postgresql_where=UNSETTLED)
     op.create_table(
         "corrections",
         sa.Column("id", ID, nullable=False),
