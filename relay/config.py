@@ -141,7 +141,7 @@ class ScanSettings(_Section):
     max_megabytes: int = Field(default=200, ge=1)
     max_pages: int = Field(default=1000, ge=1)
     max_megapixels: int = Field(default=120, ge=1)
-    seconds_per_file: int = Field(default=600, ge=1)
+    seconds_per_file: int = Field(default=3600, ge=1)
     folder: str = ""
     """Files that lie in it are taken; empty for none."""
     mail_host: str = "127.0.0.1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,16 @@ from relay.domain.reply_code import ALPHABET, GROUP, NotAReplyCodeError, ReplyCo
 from relay.sealing import ContentKey, Context, PrivateKey
 from relay.store.letters import is_rendered, read_body
 from relay.store.sealed import load_key
-from relay.store.tables import facilities, letters, pages, prisoners, replies, reply_order_letters, reply_orders
+from relay.store.tables import (
+    ON_HEAP,
+    facilities,
+    letters,
+    pages,
+    prisoners,
+    replies,
+    reply_order_letters,
+    reply_orders,
+)
 from scanner.reading import Reading
 from scanner.suggesting import Known, Why, plain, with_neighbours
 
@@ -26,8 +36,6 @@ NAMESAKES: Final = 1000
 """Prisoners of one name whose letters are looked at; who searches for less than a name has to say more."""
 HEAP_SHOWN: Final = 200
 """Pages of the heap that are shown; the next ones come when these are decided about."""
-
-WAITS: Final = pages.c.state.in_([PageState.UNMATCHED, PageState.HELD])
 
 
 class NoSuchPageError(LookupError):
@@ -69,7 +77,7 @@ def _waiting(row: sa.Row[Any]) -> WaitingPage:
 async def waiting_pages(connection: AsyncConnection) -> list[WaitingPage]:
     """The heap, the oldest first."""
     rows = await connection.execute(
-        sa.select(pages).where(WAITS).order_by(pages.c.state_since, pages.c.number, pages.c.id).limit(HEAP_SHOWN)
+        sa.select(pages).where(ON_HEAP).order_by(pages.c.state_since, pages.c.number, pages.c.id).limit(HEAP_SHOWN)
     )
     return [_waiting(row) for row in rows]
 
@@ -85,7 +93,7 @@ class Queue:
 async def waiting_count(connection: AsyncConnection) -> Queue:
     """The whole heap."""
     return Queue(
-        *(await connection.execute(sa.select(sa.func.count(), sa.func.min(pages.c.state_since)).where(WAITS))).one()
+        *(await connection.execute(sa.select(sa.func.count(), sa.func.min(pages.c.state_since)).where(ON_HEAP))).one()
     )
 
 
@@ -101,7 +109,7 @@ async def next_waiting(connection: AsyncConnection, after: str) -> str | None:
     """The id of the page to be decided about after this one: the next of the heap, at its end the first again."""
     order = (pages.c.state_since, pages.c.number, pages.c.id)
     place = (await connection.execute(sa.select(*order).where(pages.c.id == after))).one_or_none()
-    query = sa.select(pages.c.id).where(WAITS, pages.c.id != after).order_by(*order).limit(1)
+    query = sa.select(pages.c.id).where(ON_HEAP, pages.c.id != after).order_by(*order).limit(1)
     found: str | None = None
     if place is not None:
         found = await connection.scalar(
@@ -117,7 +125,7 @@ async def waiting_page(
     connection: AsyncConnection, page_id: str, office: PrivateKey
 ) -> tuple[WaitingPage, Reading, ContentKey]:
     """One page of the heap, what was read from it, and the key of its scan. Raises NoSuchPageError."""
-    row = (await connection.execute(sa.select(pages).where(WAITS, pages.c.id == page_id))).one_or_none()
+    row = (await connection.execute(sa.select(pages).where(ON_HEAP, pages.c.id == page_id))).one_or_none()
     if row is None:
         raise NoSuchPageError
     key = await load_key(connection, Context(Record.SCAN, row.scan_id), office)
@@ -175,14 +183,11 @@ async def searched(connection: AsyncConnection, office: PrivateKey, search: str)
     return found
 
 
-_ANSWERABLE: Final = (letters.c.state.in_(SENT), is_rendered())
-
-
 async def _newest(connection: AsyncConnection, which: sa.ColumnElement[bool]) -> Sequence[str]:
     query = (
         sa.select(reply_order_letters.c.code)
         .join(letters, letters.c.id == reply_order_letters.c.letter_id)
-        .where(*_ANSWERABLE, which)
+        .where(letters.c.state.in_(SENT), is_rendered(), which)
         .group_by(reply_order_letters.c.code)
         .order_by(sa.func.max(letters.c.created_at).desc())
         .limit(CANDIDATES)
@@ -198,6 +203,7 @@ async def _candidates(
         sa.select(
             letters.c.id,
             letters.c.created_at,
+            letters.c.state,
             reply_order_letters.c.code,
             prisoners.c.name.label("prisoner"),
             facilities.c.name.label("facility"),
@@ -205,12 +211,14 @@ async def _candidates(
         .join(reply_order_letters, reply_order_letters.c.letter_id == letters.c.id)
         .join(prisoners, prisoners.c.id == letters.c.prisoner_id)
         .join(facilities, facilities.c.id == prisoners.c.facility_id)
-        .where(*_ANSWERABLE, reply_order_letters.c.code.in_(codes))
+        .where(is_rendered(), reply_order_letters.c.code.in_(codes))
         .order_by(letters.c.id)
     )
     of_codes: dict[str, list[Any]] = {}
     for row in rows.all():
-        of_codes.setdefault(row.code, []).append(row)
+        # Not in the query: SQLite would go through all letters in these states, and look for the few among them.
+        if row.state in SENT:
+            of_codes.setdefault(row.code, []).append(row)
     return [
         Candidate(
             same[0].id,
@@ -230,5 +238,10 @@ async def _named(connection: AsyncConnection, words: list[str]) -> list[str]:
     """The prisoners whose name has all these words; none for no words."""
     if not words:
         return []
-    everyone = await connection.execute(sa.select(prisoners.c.id, prisoners.c.name))
-    return [row.id for row in everyone if all(word in plain(row.name) for word in words)][:NAMESAKES]
+    everyone = (await connection.execute(sa.select(prisoners.c.id, prisoners.c.name))).all()
+
+    def found() -> list[str]:
+        return [row.id for row in everyone if all(word in plain(row.name) for word in words)][:NAMESAKES]
+
+    # The first search of a process puts all names into Latin letters, which takes seconds where there are many.
+    return await asyncio.to_thread(found)

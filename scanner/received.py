@@ -14,9 +14,8 @@ from relay.domain.lives import PageState, Record, ReplyState, ScanState
 from relay.domain.reasons import PageDoubt
 from relay.sealing import Context, PrivateKey, SealBrokenError
 from relay.store.sealed import load_key
-from relay.store.tables import facilities, letters, pages, prisoners, replies, scans
+from relay.store.tables import ON_HEAP, facilities, letters, pages, prisoners, replies, scans
 from scanner.codes import Method
-from scanner.heap import WAITS
 
 SHOWN: Final = 30
 """Files in the list."""
@@ -81,7 +80,7 @@ _SCAN: Final = sa.select(
     facilities.c.name.label("facility"),
     _COUNT.scalar_subquery().label("read"),
     _COUNT.where(pages.c.state == PageState.PLACED).scalar_subquery().label("placed"),
-    _COUNT.where(WAITS).scalar_subquery().label("waiting"),
+    _COUNT.where(ON_HEAP).scalar_subquery().label("waiting"),
     _COUNT.where(pages.c.state == PageState.VOID).scalar_subquery().label("void"),
     _REPLY_ERROR.label("reply_error"),
 ).join(facilities, facilities.c.id == scans.c.facility_id, isouter=True)
@@ -90,7 +89,10 @@ _SCAN: Final = sa.select(
 async def received(connection: AsyncConnection, office: PrivateKey, limit: int = SHOWN) -> list[ReceivedScan]:
     """The files that came last, first those that are being read or have a problem, each newest first."""
     unfinished = sa.or_(scans.c.state == ScanState.RECEIVED, _REPLY_ERROR.is_not(None))
-    rows = await connection.execute(_SCAN.order_by(unfinished.desc(), scans.c.created_at.desc()).limit(limit))
+    order = (unfinished.desc(), scans.c.created_at.desc())
+    # Chosen before their pages are counted: otherwise those of all files would be.
+    chosen = sa.select(scans.c.id).order_by(*order).limit(limit)
+    rows = await connection.execute(_SCAN.where(scans.c.id.in_(chosen)).order_by(*order))
     return [await _received(connection, row, office) for row in rows.all()]
 
 
@@ -128,6 +130,14 @@ async def pages_of(connection: AsyncConnection, scan_id: str, first: int, last: 
 async def page(connection: AsyncConnection, page_id: str) -> ScanPage | None:
     """One page, in any state."""
     found = await _pages(connection, pages.c.id == page_id)
+    return found[0] if found else None
+
+
+async def came_before(connection: AsyncConnection, duplicate: str) -> ScanPage | None:
+    """The page of a reply that has the side of the sheet which came again as this page."""
+    again = pages.alias()
+    same = (again.c.id == duplicate, *(pages.c[name] == again.c[name] for name in ("code", "sheet", "side")))
+    found = await _pages(connection, sa.exists().where(*same), pages.c.state == PageState.PLACED)
     return found[0] if found else None
 
 

@@ -139,8 +139,11 @@ async def next_held(connection: AsyncConnection, after: str | None = None) -> st
 
 async def released(connection: AsyncConnection) -> list[ListedReply]:
     """The replies that were released last, the newest first: their transcripts can be corrected."""
-    last = _LISTED.where(replies.c.state == ReplyState.RELEASED).order_by(replies.c.state_since.desc(), replies.c.id)
-    return await _listed(connection, last.limit(RECENT))
+    order = (replies.c.state_since.desc(), replies.c.id)
+    # Chosen before their pages are counted: otherwise those of all would be.
+    which = (replies.c.state == ReplyState.RELEASED, replies.c.pages_of.is_(None))
+    last = sa.select(replies.c.id).where(*which).order_by(*order).limit(RECENT)
+    return await _listed(connection, _LISTED.where(replies.c.id.in_(last)).order_by(*order))
 
 
 async def _listed(connection: AsyncConnection, query: sa.Select[Any]) -> list[ListedReply]:
@@ -222,6 +225,7 @@ class OpenTick:
     prisoner_slug: str
     facility: str
     letter_id: str
+    reply_id: str
 
 
 _OPEN: Final = ticks.c.settled_at.is_(None)
@@ -246,6 +250,7 @@ async def _open_ticks(connection: AsyncConnection, which: sa.ColumnElement[bool]
             prisoners.c.slug,
             facilities.c.name.label("facility"),
             replies.c.letter_id,
+            pages.c.reply_id,
         )
         .join(pages, pages.c.id == ticks.c.page_id)
         .join(replies, replies.c.id == pages.c.reply_id)
@@ -258,7 +263,15 @@ async def _open_ticks(connection: AsyncConnection, which: sa.ColumnElement[bool]
     )
     return [
         OpenTick(
-            row.page_id, Tick(row.tick), row.clear, row.created_at, row.prisoner, row.slug, row.facility, row.letter_id
+            row.page_id,
+            Tick(row.tick),
+            row.clear,
+            row.created_at,
+            row.prisoner,
+            row.slug,
+            row.facility,
+            row.letter_id,
+            row.reply_id,
         )
         for row in rows
     ]

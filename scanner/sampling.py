@@ -159,11 +159,21 @@ def _find(small: Grey, sheets: NDArray[np.float64], place: int) -> Iterator[Foun
         if fit.likeness >= LEAST_LIKENESS:
             places = fit.places(_PARTS)
             seen = _project(start.to_picture, (places + np.float32(0.5)).astype(np.float64)).reshape(places.shape)
-            square, _ = cv2.findHomography(_grid(_PARTS)[::7], seen.reshape(-1, 2)[::7], 0)
             modules = _sampled(small, (seen - 0.5).astype(np.float32))
-            yield FoundMatrix(place, _project(square, _UNIT), fit.likeness, modules)
+            middles = seen[_PARTS // 2 :: _PARTS, _PARTS // 2 :: _PARTS][_RING:-_RING, _RING:-_RING]
+            yield FoundMatrix(place, _square(middles, modules), fit.likeness, modules)
         if fit.likeness >= _GOOD or len(begun) == _MOST_STARTS:
             return
+
+
+def _square(middles: Points, modules: NDArray[np.int8]) -> Points:
+    """The corners of the square that fits best to the modules that are seen; what is guessed of the others is wild."""
+    seen = modules != 0
+    rows, columns = (np.nonzero(seen)[axis] + 0.5 for axis in (0, 1))
+    at = middles[seen] @ np.array([1, 1j])
+    (factor, offset), *_ = np.linalg.lstsq(np.column_stack([columns + 1j * rows, np.ones(len(at))]), at)
+    corners = factor * (_UNIT * MATRIX_MODULES) @ np.array([1, 1j]) + offset
+    return np.stack([corners.real, corners.imag], 1)
 
 
 def _overlap(found: FoundMatrix, other: FoundMatrix) -> bool:
@@ -307,8 +317,8 @@ def _fitted(soft: _Soft, corners: Points) -> _Fit:
     return _Fit(corners, bends, likeness)
 
 
-_ONE_MAP: Final = np.empty(0, np.float32)
-"""Says to OpenCV that x and y come in one array."""
+_ONE_MAP: Final = cast("_Places", None)
+"""Says to OpenCV that x and y come in one array; its types do not know that this can be said."""
 _UNIT: Final = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], np.float64)
 _EXPONENTS: Final = tuple((x, y) for x, y in product(range(_DEGREE + 1), repeat=2) if x + y <= _DEGREE)
 

@@ -41,11 +41,17 @@ _MOST_MARKS: Final = 24
 # --- accepting a geometry
 _RESIDUAL: Final = 1.5
 """Most, in mm, that a known point may lie away from where the geometry puts it."""
+_WIDE_SPREAD: Final = 0.6
+"""Share of the page that the known points span when they stand in all four corners: then a perspective is sure."""
 _SPREAD: Final = 0.25
-"""Least share of the page that the known points must span for a perspective; less gives only an affine one."""
+"""Least share for a perspective where nothing simpler fits."""
 _THIN_SPREAD: Final = 0.1
 """Least share for an affine one: what two matrix codes in opposite corners span."""
 
+_LONG: Final = 100.0
+"""Least length, in mm, that a row of known points must have for position, turn and scale."""
+_NARROW_RESIDUAL: Final = 0.6
+"""As _RESIDUAL, for a row of points: a blot that is taken for a mark turns the code that it is joined with by more."""
 _GUESSED_WITHIN: Final = 5.0
 """Most, in mm, that a mark may lie away from where a guess puts it."""
 
@@ -256,25 +262,45 @@ def _of_size(candidates: NDArray[np.float64], edge: float) -> NDArray[np.float64
 
 
 def _fit(pairs: Sequence[_Pair]) -> Transform | None:
-    """The geometry that the pairs give, or None when they span too little or do not fit to one sheet."""
+    """The geometry that the pairs give, or None when they span too little or do not fit to one sheet.
+
+    What they do not surround is told best by the simplest geometry that fits: a perspective would swing there.
+    """
     if len(pairs) < 4:
         return None
-    mm, pixels = _arrays(pairs)
+    mm, _ = _arrays(pairs)
     spread = cv2.contourArea(cv2.convexHull(mm.astype(np.float32))) / (PAGE.width * PAGE.height)
-    if spread >= _SPREAD:
-        found, _ = cv2.findHomography(mm, pixels, 0)
-        transform = cast("Transform | None", found)
-    elif spread >= _THIN_SPREAD:
-        affine, _ = cv2.estimateAffine2D(mm, pixels, method=cv2.LMEDS)
-        transform = None if affine is None else np.vstack([affine, [0.0, 0.0, 1.0]])
-    else:
-        return None
+    if spread >= _WIDE_SPREAD:
+        return _fitting(pairs, _perspective(pairs), _RESIDUAL)
+    if spread >= _THIN_SPREAD:
+        affine = _fitting(pairs, _affine(pairs), _RESIDUAL)
+        if affine is not None or spread < _SPREAD:
+            return affine
+        return _fitting(pairs, _perspective(pairs), _RESIDUAL)
+    if np.ptp(mm, axis=0).max() >= _LONG:
+        return _fitting(pairs, _similarity(pairs), _NARROW_RESIDUAL)
+    return None
+
+
+def _fitting(pairs: Sequence[_Pair], transform: Transform | None, residual: float) -> Transform | None:
+    """The geometry, if a sheet can lie so and no pair is off by more than the residual, in mm."""
     if transform is None or not np.isfinite(transform).all():
         return None
     page = _project(transform, _corners(PAGE)).astype(np.float32)
     if not cv2.isContourConvex(page) or cv2.contourArea(page, oriented=True) <= 0:  # folded over, or mirrored
         return None
-    return transform if _residual(pairs, transform) <= _RESIDUAL else None
+    return transform if _residual(pairs, transform) <= residual else None
+
+
+def _perspective(pairs: Sequence[_Pair]) -> Transform | None:
+    found, _ = cv2.findHomography(*_arrays(pairs), 0)
+    return cast("Transform | None", found)
+
+
+def _affine(pairs: Sequence[_Pair]) -> Transform:
+    mm, pixels = _arrays(pairs)
+    found, *_ = np.linalg.lstsq(np.column_stack([mm, np.ones(len(mm))]), pixels)
+    return np.vstack([found.T, [0.0, 0.0, 1.0]])
 
 
 def _similarity(pairs: Sequence[_Pair]) -> Transform | None:

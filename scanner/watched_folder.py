@@ -132,6 +132,8 @@ class WatchedFolder:
             pass
         except OSError as error:
             self._leave(name, errno.errorcode.get(error.errno or 0, "unknown"))
+        except Exception as error:  # noqa: BLE001 - of the store: the disk is full, or the database away
+            self._leave(name, type(error).__name__)
         return True
 
     def _look(self) -> list[str]:

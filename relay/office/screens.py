@@ -21,7 +21,6 @@ from relay.domain.lives import (
     BatchState,
     LetterState,
     MailState,
-    PageState,
     ReplyState,
     ScanState,
     Who,
@@ -30,7 +29,7 @@ from relay.domain.printing import Layout
 from relay.mail.outbox import given_up, try_again
 from relay.store import directory, volunteers
 from relay.store.letters import settled
-from relay.store.tables import Moment, batches, letters, outbox, pages, replies, scans, ticks
+from relay.store.tables import ON_HEAP, Moment, batches, letters, outbox, pages, replies, scans, ticks
 from relay.web.keys import LANGUAGE, LETTER_PAGES, SETTINGS, STORE, VOLUNTEER
 from relay.web.sessions import COOKIE, set_cookie
 from relay.web.site import fields_of, path_to, render, words
@@ -92,7 +91,7 @@ _QUEUES: Final = (
         "scans",
         _("pages that wait for a person"),
         pages,
-        (pages.c.state.in_([PageState.UNMATCHED, PageState.HELD]),),
+        (ON_HEAP,),
     ),
     (
         "replies",

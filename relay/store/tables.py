@@ -325,13 +325,17 @@ replies = Table(
     Index("ix_replies_stale", "stale", sqlite_where=STALE, postgresql_where=STALE),
 )
 
+ON_HEAP: Final = sa.text("state IN ('unmatched', 'held')")
+"""Pages that wait for a person. There is no index over the states of all pages: nearly all are placed, and SQLite would
+take it for that, where the one over scans, replies or codes finds the few that are meant."""
+
 pages = Table(
     "pages",
     metadata,
     Column("id", ID, primary_key=True),
     Column("scan_id", ID, ForeignKey("scans.id"), nullable=False),
     Column("number", Integer, nullable=False),
-    Column("state", String(16), nullable=False, index=True),
+    Column("state", String(16), nullable=False),
     Column("state_since", Moment, nullable=False),
     Column("code", CODE),
     Column("sheet", Integer),
@@ -344,6 +348,7 @@ pages = Table(
     Column("by_hand", sa.Boolean, nullable=False, server_default=sa.false()),  # a volunteer placed it
     UniqueConstraint("scan_id", "number"),
     Index("ix_pages_code", "code", "sheet", "side"),
+    Index("ix_pages_heap", "state_since", "number", "id", sqlite_where=ON_HEAP, postgresql_where=ON_HEAP),
 )
 
 UNSETTLED: Final = sa.text("settled_at IS NULL")

@@ -6,12 +6,12 @@ from typing import Final
 
 from aiohttp import web
 
-from relay.domain.reasons import PAGE_DOUBTS
+from relay.domain.reasons import PAGE_DOUBTS, PageDoubt
 from relay.sealing import SealBrokenError
 from relay.web.keys import OFFICE_KEY, STORE, VOLUNTEER
 from relay.web.site import fields_of, path_to, render, words
 from scanner import heap, received, steps
-from scanner.screens.overview import show_overview
+from scanner.screens.overview import query_of, show_overview
 from scanner.screens.words import METHODS, OUTCOMES
 from scanner.suggesting import WHYS
 
@@ -30,7 +30,7 @@ async def page(request: web.Request) -> web.Response:
 
 async def _page(request: web.Request, status: int = 200, complaint: str | None = None) -> web.Response:
     office = request.config_dict[OFFICE_KEY]
-    search = request.query.get("q", "").replace("\0", "").strip()[:SEARCH]
+    search = query_of(request, "q").strip()[:SEARCH]
     async with request.config_dict[STORE].database.reading() as connection:
         try:
             waiting, reading, _key = await heap.waiting_page(connection, request.match_info["page"], office)
@@ -55,8 +55,9 @@ async def _page(request: web.Request, status: int = 200, complaint: str | None =
             search=search,
             waiting=await heap.waiting_count(connection),
             following=await heap.next_waiting(connection, waiting.id),
+            before=await received.came_before(connection, waiting.id) if waiting.doubt is PageDoubt.DUPLICATE else None,
             complaint=complaint,
-            decided=await received.page(connection, request.query.get("decided", "")),
+            decided=await received.page(connection, query_of(request, "decided")),
         )
 
 

@@ -58,7 +58,7 @@ async def show_overview(request: web.Request, status: int = 200, complaint: str 
     folder, now = request.config_dict.get(FOLDER), request.config_dict[STORE].database.clock()
     troubles = await watched_folder.troubles(folder, settings.max_megabytes, now) if folder else []
     office, watched = request.config_dict[OFFICE_KEY], "watch" in request.query
-    known = request.query.get("known", "").split(",")[:KNOWN_SHOWN]
+    known = query_of(request, "known").split(",")[:KNOWN_SHOWN]
     async with request.config_dict[STORE].database.reading() as connection:
         reading = await received.being_read(connection)
         answer = render(
@@ -67,7 +67,7 @@ async def show_overview(request: web.Request, status: int = 200, complaint: str 
             status,
             scans=await received.received(connection, office),
             known=await received.these(connection, known, office),
-            decided=await received.page(connection, request.query.get("decided", "")),
+            decided=await received.page(connection, query_of(request, "decided")),
             reading=reading,
             watched=watched and reading > 0,
             pages=await heap.waiting_pages(connection),
@@ -87,6 +87,11 @@ async def show_overview(request: web.Request, status: int = 200, complaint: str 
     if watched and reading:
         answer.headers["Refresh"] = str(SECONDS)
     return answer
+
+
+def query_of(request: web.Request, name: str) -> str:
+    """What stands in the query under a name. PostgreSQL takes no NUL."""
+    return request.query.get(name, "").replace("\0", "")
 
 
 def refusals(request: web.Request) -> dict[Reason, str]:

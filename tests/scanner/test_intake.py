@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import pikepdf
 import pytest
+import zxingcpp
 from PIL import Image
 from structlog.testing import capture_logs
 
-from relay.domain.reply_code import Side
+from relay.domain.reply_code import MatrixCode, Side
 from relay.domain.sheet import MATRICES, WRITING, Tick, tick_box
 from scanner import intake, tick_boxes
 from scanner.codes import CodeRead, Method
@@ -36,7 +37,7 @@ from scanner.limits import (
     TooManyPagesError,
     TooManyPixelsError,
 )
-from tests.scanner.sheets import CODE, SAMPLES, covered, photographed, scanned, sheet
+from tests.scanner.sheets import CODE, SAMPLES, covered, matrix_picture, photographed, scanned, sheet
 
 SMALL = (200, 300)
 
@@ -150,6 +151,29 @@ async def test_sheet_whose_matrix_codes_are_covered_gives_samples(work: Path) ->
     (upper, *_), lines = page.samples.matrices, page.samples.lines
     assert (page.codes.reads, upper.place, {line.place for line in lines}) == ((), 0, {0, 1})
     assert int(upper.modules[0, :7].min()) > 60  # the upper edge of a finder square
+
+
+def full_of_codes(page: Image.Image, text: str, rows: int) -> Image.Image:
+    """The page with four foreign codes in each of these rows, where people write."""
+    code = Image.fromarray(np.array(zxingcpp.create_barcode(text, zxingcpp.BarcodeFormat.QRCode).to_image()))
+    edge = code.width * 4
+    for place in range(4 * rows):
+        x, y = 60 + place % 4 * (edge + 40), 560 + place // 4 * (edge + 40)
+        page.paste(code.resize((edge, edge)), (x, y))
+    return page
+
+
+async def test_page_full_of_foreign_codes_hides_none_of_ours(work: Path) -> None:
+    page = full_of_codes(sheet(), "a foreign code", rows=6)
+    page.paste(matrix_picture(str(MatrixCode(CODE, 2, Side.A))).resize((300, 300)), (1400, 1800))
+    (found,) = await taken(picture("PNG", page, dpi=(300, 300)), work)
+    assert found.codes.contradictory
+
+
+async def test_page_full_of_codes_with_the_longest_texts_is_taken(work: Path) -> None:
+    page = full_of_codes(Image.new("L", (1990, 2500), 255), "😀" * 199, rows=4)
+    (found,) = await taken(picture("PNG", page, dpi=(200, 200)), work)
+    assert found.codes.foreign == ("😀" * 199,)
 
 
 async def test_empty_back_is_blank_and_is_not_searched_for_codes(work: Path) -> None:

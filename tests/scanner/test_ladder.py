@@ -123,3 +123,22 @@ async def test_climbing_leaves_no_file_behind(scan: Scan) -> None:
     before = sorted(page.pgm.parent.iterdir())
     await climbed(page, CODE)
     assert sorted(page.pgm.parent.iterdir()) == before
+
+
+async def test_sheet_with_another_one_over_its_second_code_contradicts(scan: Scan) -> None:
+    both, other = sheet(), sheet(OTHER)
+    half = both.height // 2
+    both.paste(other.crop((0, half, both.width, both.height)), (0, half))
+    for unreadable, read in ((LOWER, CODE), (UPPER, OTHER)):
+        page = await scan(scanned(covered(both, unreadable)))
+        assert (page.codes.agreed, page.both_read) == (CodeRead(read, 1, Side.A, Method.MATRIX), False)
+        found = await climb(page, unasked)
+        assert (found.codes.contradictory, set(found.codes.suggested)) == (True, {CODE, OTHER})
+        assert steps(found)[-1] == (Method.READABLE, "read")
+
+
+async def test_sheet_with_a_stain_on_its_second_code_is_placed_by_the_first(scan: Scan) -> None:
+    page = await scan(scanned(covered(sheet(), LOWER, READABLE[1])))
+    found = await climb(page, unasked)
+    assert found.codes == PageCodes((CodeRead(CODE, 1, Side.A, Method.MATRIX), PRINTED))
+    assert found.codes.agreed == CodeRead(CODE, 1, Side.A, Method.MATRIX)

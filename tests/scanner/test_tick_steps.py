@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from relay.domain.directory import PrisonerState
 from relay.domain.sheet import Tick
-from relay.store import tables
+from relay.store import directory, tables
 from relay.store.transitions import NotThereError
 from scanner import reply_steps, tick_steps
 from scanner.codes import PageCodes
@@ -101,3 +102,28 @@ async def test_ticks_of_a_page_on_the_heap_change_nothing(house: House) -> None:
     await house.posted()
     await house.split(Reading(lines=(), codes=PageCodes(), ticks=dict.fromkeys(Tick, True)))
     assert (await house.rows(tables.ticks), await prisoner(house)) == ([], "active")
+
+
+async def test_stop_of_a_page_that_was_placed_wrongly_leaves_what_a_person_had_decided(house: House) -> None:
+    sent = await house.posted()
+    prisoner_id = (await house.row(tables.letters, id=sent.id)).prisoner_id
+    async with house.store.database.writing() as connection:
+        await directory.lost(connection, prisoner_id, PrisonerState.DO_NOT_WRITE, by=house.anna, at=house.clock())
+    page = await ticked(house, sent, {Tick.PLEASE_STOP: True})
+    assert await house.assemble()
+    await reply_steps.take_out(house.store, page, house.volunteers["anna"])
+    assert await prisoner(house) == "do_not_write"
+
+
+async def test_letters_go_on_when_both_pages_that_asked_to_stop_were_placed_wrongly(house: House) -> None:
+    letters = [await house.posted(), await house.posted()]
+    pages = [
+        await ticked(house, sent, {Tick.PLEASE_STOP: stop}) for sent, stop in zip(letters, (True, None), strict=True)
+    ]
+    await tick_steps.settle(house.store, pages[1], Tick.PLEASE_STOP, house.volunteers["anna"], ticked=True)
+    assert [await house.assemble(), await house.assemble()] == [True, True]
+    states = []
+    for page in pages:
+        await reply_steps.take_out(house.store, page, house.volunteers["anna"])
+        states.append(await prisoner(house))
+    assert states == ["do_not_write", "active"]

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from obstore.exceptions import GenericError
 from structlog.testing import capture_logs
 
 from relay.sealing import Context, PrivateKey
@@ -192,12 +193,15 @@ async def test_new_file_under_the_name_of_one_just_stored_stays_and_is_taken_too
     assert (sorted(await folder.taken()), folder.names) == (sorted([PDF, b"%PDF-1.7 the next pile"]), [])
 
 
-async def test_file_is_not_removed_when_it_could_not_be_stored(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [ConnectionError("the database is away"), GenericError("the disk is full")])
+async def test_file_is_not_removed_when_it_could_not_be_stored(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     watcher = folder.watcher()
     folder.put()
 
     async def fail(*_: Any, **__: Any) -> Any:
-        raise ConnectionError("the database is away")
+        raise error
 
     with monkeypatch.context() as patched:
         patched.setattr(watched_folder, "take_in", fail)

@@ -3,7 +3,8 @@
 const form = document.querySelector("#cover");
 const how = document.querySelector("#how");
 const first = form.querySelector("[name=first]");
-if (!first) how.textContent = how.dataset.drawn;
+// Who has only a finger is told to press, as without this script.
+if (!first && matchMedia("(any-pointer: fine)").matches) how.textContent = how.dataset.drawn;
 
 for (const place of form.querySelectorAll(".pointing")) {
   const rect = place.querySelector("rect");

@@ -14,6 +14,7 @@ ID = sa.String(length=32)
 MOMENT = sa.DateTime(timezone=True)
 UNSETTLED = sa.text("settled_at IS NULL")
 STALE = sa.text("stale")
+ON_HEAP = sa.text("state IN ('unmatched', 'held')")
 COLUMNS = (
     ("scans", "source", sa.String(length=16), "upload"),
     ("scans", "facility_id", ID, None),
@@ -32,6 +33,10 @@ def upgrade() -> None:
     for table, name, kind, default in COLUMNS:
         op.add_column(table, sa.Column(name, kind, nullable=default is None, server_default=default))
     op.create_index("ix_scans_came_in", "scans", ["came_in"])
+    op.drop_index("ix_pages_state", "pages")
+    op.create_index(
+        "ix_pages_heap", "pages", ["state_since", "number", "id"], sqlite_where=ON_HEAP, postgresql_where=ON_HEAP
+    )
     op.create_index("ix_replies_stale", "replies", ["stale"], sqlite_where=STALE, postgresql_where=STALE)
     op.create_table(
         "ticks",
@@ -66,6 +71,8 @@ def downgrade() -> None:
     op.drop_table("corrections")
     op.drop_table("ticks")
     op.drop_index("ix_replies_stale", "replies")
+    op.drop_index("ix_pages_heap", "pages")
+    op.create_index("ix_pages_state", "pages", ["state"])
     op.drop_index("ix_scans_came_in", "scans")
     for table, name, _, _ in reversed(COLUMNS):
         op.drop_column(table, name)
