@@ -11,7 +11,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from relay.domain.lives import SENT, PageState, Record, ReplyState
+from relay.domain.lives import SENT, PageState, Record
 from relay.domain.reasons import PageDoubt
 from relay.domain.reply_code import ALPHABET, GROUP, NotAReplyCodeError, ReplyCode, Side, read_code
 from relay.sealing import ContentKey, Context, PrivateKey
@@ -94,14 +94,6 @@ async def waiting_count(connection: AsyncConnection) -> Queue:
     """The whole heap."""
     return Queue(
         *(await connection.execute(sa.select(sa.func.count(), sa.func.min(pages.c.state_since)).where(ON_HEAP))).one()
-    )
-
-
-async def replies_held(connection: AsyncConnection) -> Queue:
-    """The replies that wait for a look."""
-    held = (replies.c.state == ReplyState.HELD, replies.c.pages_of.is_(None))
-    return Queue(
-        *(await connection.execute(sa.select(sa.func.count(), sa.func.min(replies.c.state_since)).where(*held))).one()
     )
 
 

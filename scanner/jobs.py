@@ -179,7 +179,7 @@ class _Reader:
         boxes = page.samples.boxes
         tick_side = is_tick_side(boxes)
         return Reading(
-            lines=transcript(read.words, (page.width, page.height), writing),
+            lines=transcript(read.words, (page.width, page.height), writing, tried[0]),
             codes=climbed.codes,
             tried=climbed.tried,
             ranked=climbed.ranked,

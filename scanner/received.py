@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.lives import PageState, Record, ReplyState, ScanState
 from relay.domain.reasons import PageDoubt
+from relay.domain.reply_code import ReplyCode
 from relay.sealing import Context, PrivateKey, SealBrokenError
 from relay.store.sealed import load_key
 from relay.store.tables import ON_HEAP, facilities, letters, pages, prisoners, replies, scans
@@ -136,8 +137,11 @@ async def page(connection: AsyncConnection, page_id: str) -> ScanPage | None:
 async def came_before(connection: AsyncConnection, duplicate: str) -> ScanPage | None:
     """The page of a reply that has the side of the sheet which came again as this page."""
     again = pages.alias()
-    same = (again.c.id == duplicate, *(pages.c[name] == again.c[name] for name in ("code", "sheet", "side")))
-    found = await _pages(connection, sa.exists().where(*same), pages.c.state == PageState.PLACED)
+    same = [
+        pages.c[name] == sa.select(again.c[name]).where(again.c.id == duplicate).scalar_subquery()
+        for name in ("code", "sheet", "side")
+    ]
+    found = await _pages(connection, *same, pages.c.state == PageState.PLACED)
     return found[0] if found else None
 
 
@@ -195,3 +199,41 @@ async def _name(connection: AsyncConnection, scan: sa.Row[Any], office: PrivateK
         return (await load_key(connection, Context(Record.SCAN, scan.id), office)).decrypt(scan.name, "name").decode()
     except SealBrokenError:
         return ""
+
+
+@dataclass(frozen=True, slots=True)
+class PageReport:
+    """What became of one page of a scan."""
+
+    page: int
+    code: ReplyCode | None
+    sheet: int | None
+    side: str | None
+    method: str | None
+    letter: str | None
+    """Id of the letter that it answers."""
+    state: PageState
+    doubt: PageDoubt | None
+
+
+async def report(connection: AsyncConnection, scan_id: str) -> list[PageReport]:
+    """What became of the pages of a scan."""
+    rows = await connection.execute(
+        sa.select(pages, replies.c.letter_id)
+        .join(replies, replies.c.id == pages.c.reply_id, isouter=True)
+        .where(pages.c.scan_id == scan_id)
+        .order_by(pages.c.number)
+    )
+    return [
+        PageReport(
+            row.number,
+            row.code,
+            row.sheet,
+            row.side,
+            row.method,
+            row.letter_id,
+            PageState(row.state),
+            PageDoubt(row.doubt) if row.doubt else None,
+        )
+        for row in rows
+    ]

@@ -17,10 +17,13 @@ from relay.domain.reply_code import Side
 from relay.domain.sheet import Tick
 from relay.sealing import ContentKey, PrivateKey
 from relay.store.letters import read_body
+from relay.store.sealed import find_blobs
 from relay.store.tables import corrections, facilities, letters, pages, prisoners, replies, ticks, volunteers
 from scanner.covering import without_covered
+from scanner.heap import Queue
 from scanner.reading import Reading
 from scanner.reply_steps import ReplyPage, to_assemble, version
+from scanner.steps import page_untouched
 from scanner.transcript import Lines
 
 SHOWN: Final = 200
@@ -71,6 +74,8 @@ class CheckedPage:
     page: ReplyPage
     code: str | None
     ticks: tuple[TickOnPage, ...]
+    has_untouched: bool
+    """Whether it is kept as it was scanned, too: earlier versions kept only the cleaned picture."""
 
     @property
     def shown(self) -> Lines:
@@ -118,9 +123,11 @@ async def held(connection: AsyncConnection) -> list[ListedReply]:
     return await _listed(connection, _LISTED.where(*_HELD).order_by(replies.c.state_since, replies.c.id).limit(SHOWN))
 
 
-async def held_count(connection: AsyncConnection) -> int:
-    """How many replies wait for a look."""
-    return (await connection.execute(sa.select(sa.func.count()).select_from(replies).where(*_HELD))).scalar_one()
+async def held_count(connection: AsyncConnection) -> Queue:
+    """All replies that wait for a look."""
+    return Queue(
+        *(await connection.execute(sa.select(sa.func.count(), sa.func.min(replies.c.state_since)).where(*_HELD))).one()
+    )
 
 
 async def next_held(connection: AsyncConnection, after: str | None = None) -> str | None:
@@ -166,6 +173,7 @@ async def one(connection: AsyncConnection, reply_id: str, office: PrivateKey) ->
     if not listed:
         raise NoSuchReplyError
     found = await to_assemble(connection, reply_id, office)
+    parts = await find_blobs(connection, found.scan_key.context)
     codes = await connection.execute(sa.select(pages.c.id, pages.c.code).where(pages.c.reply_id == reply_id))
     code_of = {row.id: row.code for row in codes}
     ticked: dict[str, list[TickOnPage]] = {page.id: [] for page in found.pages}
@@ -177,7 +185,10 @@ async def one(connection: AsyncConnection, reply_id: str, office: PrivateKey) ->
         await _answered(connection, reply_id, office),
         tuple(
             CheckedPage(
-                page, code_of[page.id], tuple(sorted(ticked[page.id], key=lambda one: list(Tick).index(one.tick)))
+                page,
+                code_of[page.id],
+                tuple(sorted(ticked[page.id], key=lambda one: list(Tick).index(one.tick))),
+                page_untouched(page.number) in parts,
             )
             for page in found.pages
         ),

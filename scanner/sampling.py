@@ -60,6 +60,8 @@ _CONTRAST: Final = 0.2
 """Where black and white differ by less than this share of the usual, there is a stain; what it hides counts less."""
 _INNER: Final = 0.55
 """Share of a module's edge that is averaged; what lies nearer to the next module has some of its ink."""
+_LEAST_SEEN: Final = 100
+"""Modules that are seen at all: fewer tell no code from another."""
 _SAME: Final = 1.0
 """Two finds of which no corner is further apart than this, in mm, are one."""
 
@@ -160,15 +162,16 @@ def _find(small: Grey, sheets: NDArray[np.float64], place: int) -> Iterator[Foun
             places = fit.places(_PARTS)
             seen = _project(start.to_picture, (places + np.float32(0.5)).astype(np.float64)).reshape(places.shape)
             modules = _sampled(small, (seen - 0.5).astype(np.float32))
-            middles = seen[_PARTS // 2 :: _PARTS, _PARTS // 2 :: _PARTS][_RING:-_RING, _RING:-_RING]
-            yield FoundMatrix(place, _square(middles, modules), fit.likeness, modules)
+            if np.count_nonzero(modules) >= _LEAST_SEEN:
+                yield FoundMatrix(place, _square(seen, modules), fit.likeness, modules)
         if fit.likeness >= _GOOD or len(begun) == _MOST_STARTS:
             return
 
 
-def _square(middles: Points, modules: NDArray[np.int8]) -> Points:
+def _square(places: Points, modules: NDArray[np.int8]) -> Points:
     """The corners of the square that fits best to the modules that are seen; what is guessed of the others is wild."""
-    seen = modules != 0
+    seen, edge = modules != 0, MATRIX_MODULES + 2 * _RING
+    middles = places.reshape(edge, _PARTS, edge, _PARTS, 2).mean(axis=(1, 3))[_RING:-_RING, _RING:-_RING]
     rows, columns = (np.nonzero(seen)[axis] + 0.5 for axis in (0, 1))
     at = middles[seen] @ np.array([1, 1j])
     (factor, offset), *_ = np.linalg.lstsq(np.column_stack([columns + 1j * rows, np.ones(len(at))]), at)
@@ -186,22 +189,22 @@ def _apart(corners: Points, other: Points) -> float:
     return float(np.abs(corners - other).max() / np.hypot(*(corners[1] - corners[0])) * MATRIX)
 
 
-def _patch(grey: Grey, to_picture: Transform) -> Grey | None:
-    """The square around a code. None when it lies outside of the picture."""
+def _patch(grey: Grey, to_picture: Transform) -> _Soft | None:
+    """The square around a code, softly. None when it lies outside of the picture; what does so of it says nothing."""
     edge = round(_PATCH * _FINE)
     seen = _project(to_picture, _UNIT * edge)
     height, width = grey.shape
     if not np.isfinite(seen).all() or (seen.max(0) < 0).any() or (seen.min(0) > (width, height)).any():
         return None
     how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cast("Grey", cv2.warpPerspective(grey, to_picture, (edge, edge), flags=how, borderMode=cv2.BORDER_REPLICATE))
-
-
-def _soft(patch: Grey) -> _Soft:
-    """How black each pixel is against the black and white around it."""
+    patch = cv2.warpPerspective(grey, to_picture, (edge, edge), flags=how, borderMode=cv2.BORDER_REPLICATE)
     calm = cv2.GaussianBlur(patch, (0, 0), 0.25 * _FINE).astype(np.float32)
     window = round(_LEVELS * _FINE)
-    return _against_levels(calm, window, window)[0]
+    soft, _ = _against_levels(calm, window, window)
+    if (seen.min(0) < 0).any() or (seen.max(0) > (width, height)).any():
+        inside = cv2.warpPerspective(np.ones_like(grey), to_picture, (edge, edge), flags=cv2.WARP_INVERSE_MAP)
+        soft[inside == 0] = 0
+    return soft
 
 
 def _against_levels(picture: _Soft, window: int, smooth: int) -> tuple[_Soft, float]:
@@ -218,10 +221,9 @@ def _starts(small: Grey, sheet: Transform, place: int) -> Iterator[_Start]:
     """Where around a place the fixed modules fit best, for each turn and size; the best first."""
     left, top = MATRICES[place].x - _AROUND, MATRICES[place].y - _AROUND
     to_picture = sheet @ np.array([[1 / _FINE, 0, left], [0, 1 / _FINE, top], [0, 0, 1.0]])
-    patch = _patch(small, to_picture)
-    if patch is None:
+    soft = _patch(small, to_picture)
+    if soft is None:
         return
-    soft = _soft(patch)
     half = cv2.resize(soft, None, fx=_COARSE / _FINE, fy=_COARSE / _FINE, interpolation=cv2.INTER_AREA)
     peaks: list[tuple[float, Points, float, float]] = []
     for angle, scale in product(_ANGLES, _SCALES):

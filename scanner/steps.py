@@ -12,8 +12,6 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.lives import WORKER, Actor, LetterState, PageState, Record, ReplyState, ScanState, Who
-from relay.domain.reasons import PageDoubt
-from relay.domain.reply_code import ReplyCode
 from relay.sealing import ContentKey, Context, PrivateKey
 from relay.store import leases
 from relay.store.database import alone, new_id
@@ -366,41 +364,3 @@ async def _waits_for_person(connection: AsyncConnection, page_id: str) -> sa.Row
     if row is None or row.state not in {PageState.UNMATCHED, PageState.HELD}:
         raise PageNotOpenError
     return row
-
-
-@dataclass(frozen=True, slots=True)
-class PageReport:
-    """What became of one page of a scan."""
-
-    page: int
-    code: ReplyCode | None
-    sheet: int | None
-    side: str | None
-    method: str | None
-    letter: str | None
-    """Id of the letter that it answers."""
-    state: PageState
-    doubt: PageDoubt | None
-
-
-async def report(connection: AsyncConnection, scan_id: str) -> list[PageReport]:
-    """What became of the pages of a scan."""
-    rows = await connection.execute(
-        sa.select(pages, replies.c.letter_id)
-        .join(replies, replies.c.id == pages.c.reply_id, isouter=True)
-        .where(pages.c.scan_id == scan_id)
-        .order_by(pages.c.number)
-    )
-    return [
-        PageReport(
-            row.number,
-            row.code,
-            row.sheet,
-            row.side,
-            row.method,
-            row.letter_id,
-            PageState(row.state),
-            PageDoubt(row.doubt) if row.doubt else None,
-        )
-        for row in rows
-    ]

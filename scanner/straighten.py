@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import permutations
-from math import ceil, cos, degrees, hypot, inf, radians, sin
+from math import ceil, cos, degrees, hypot, radians, sin
 from typing import Final, cast
 
 import cv2
@@ -188,8 +188,6 @@ def _with_marks(pairs: list[_Pair], marks: Marks) -> list[_Pair]:
         transform = _fit(found)
         if transform is None:
             transform = _similarity(found)
-        if transform is None:
-            continue
         pixels_per_mm = _pixels_per_mm(transform, MARKS[place].centre)
         candidates = _of_size(marks.of(place), MARK * pixels_per_mm)
         if not len(candidates):
@@ -209,8 +207,7 @@ def _with_marks(pairs: list[_Pair], marks: Marks) -> list[_Pair]:
 def _distortion(pairs: Sequence[_Pair]) -> float:
     """How far, in mm, the pairs are from a sheet seen straight from above. Four points fit to any perspective, so among
     fours the one that needs least of it is the sheet; its marks stand around all others."""
-    transform = _similarity(pairs)
-    return inf if transform is None else _residual(pairs, transform)
+    return _residual(pairs, _similarity(pairs))
 
 
 def _by_marks(marks: Marks) -> Iterator[list[_Pair]]:
@@ -240,20 +237,26 @@ def _by_marks(marks: Marks) -> Iterator[list[_Pair]]:
 def _confirmed(marks: Marks, guesses: Sequence[Transform]) -> Transform | None:
     """The geometry by the three marks that one of the guesses leads to, if they stand exactly as on a sheet."""
     for guess in guesses:
-        found = []
-        for place, mark in enumerate(MARKS):
-            pixels_per_mm = _pixels_per_mm(guess, mark.centre)
-            candidates = _of_size(marks.of(place), MARK * pixels_per_mm)
-            away = np.hypot(*(candidates[:, :2] - _project(guess, [mark.centre])[0]).T) / pixels_per_mm
-            if len(away) and away.min() <= _GUESSED_WITHIN:
-                x, y, _ = candidates[int(away.argmin())]
-                found.append(_Pair(mark.centre, (x, y)))
-        if len(found) < len(MARKS) - 1:
-            continue
-        transform = _similarity(found)
-        if transform is not None and _residual(found, transform) <= _RESIDUAL:
-            return transform
+        near = [_nearest(marks.of(place), guess, mark.centre) for place, mark in enumerate(MARKS)]
+        found = [_Pair(mark.centre, pixel) for mark, pixel in zip(MARKS, near, strict=True) if pixel]
+        # A hollow mark that was filled in does not tell any more which way up the sheet lies.
+        inked = not near[HOLLOW_MARK] and _nearest(marks.filled, guess, MARKS[HOLLOW_MARK].centre)
+        if len(found) >= len(MARKS) - 1 and not inked:
+            transform = _similarity(found)
+            if _residual(found, transform) <= _RESIDUAL:
+                return transform
     return None
+
+
+def _nearest(candidates: NDArray[np.float64], guess: Transform, mm: tuple[float, float]) -> tuple[float, float] | None:
+    """The candidate that is a mark of the right size where the guess puts this one, in pixels."""
+    pixels_per_mm = _pixels_per_mm(guess, mm)
+    candidates = _of_size(candidates, MARK * pixels_per_mm)
+    away = np.hypot(*(candidates[:, :2] - _project(guess, [mm])[0]).T) / pixels_per_mm
+    if not len(away) or away.min() > _GUESSED_WITHIN:
+        return None
+    x, y, _ = candidates[int(away.argmin())]
+    return float(x), float(y)
 
 
 def _of_size(candidates: NDArray[np.float64], edge: float) -> NDArray[np.float64]:
@@ -303,10 +306,11 @@ def _affine(pairs: Sequence[_Pair]) -> Transform:
     return np.vstack([found.T, [0.0, 0.0, 1.0]])
 
 
-def _similarity(pairs: Sequence[_Pair]) -> Transform | None:
+def _similarity(pairs: Sequence[_Pair]) -> Transform:
     """Position, turn and one scale: what a single code gives."""
-    found, _ = cv2.estimateAffinePartial2D(*_arrays(pairs), method=cv2.LMEDS)
-    return None if found is None else np.vstack([found, [0.0, 0.0, 1.0]])
+    mm, pixels = (points @ np.array([1, 1j]) for points in _arrays(pairs))
+    (factor, offset), *_ = np.linalg.lstsq(np.column_stack([mm, np.ones(len(mm))]), pixels)
+    return np.array([[factor.real, -factor.imag, offset.real], [factor.imag, factor.real, offset.imag], [0, 0, 1.0]])
 
 
 def _residual(pairs: Sequence[_Pair], transform: Transform) -> float:

@@ -6,7 +6,9 @@ are wrong, from 50 to 65 27 %, below 35 more than 70 %.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import groupby
 from typing import Final
 
@@ -46,13 +48,18 @@ def writing_area(geometry: Geometry, side: Side | None) -> Box | None:
     return pixels(Rect(_EDGE, ruled.y - _AROUND, PAGE.width - 2 * _EDGE, ruled.height + 2 * _AROUND))
 
 
-def transcript(words: Iterable[Word], size: tuple[int, int], area: Box | None = None) -> Lines:
-    """What may be shown of the words of a page of this width and height in pixels, of an area of it or of all."""
+def transcript(words: Iterable[Word], size: tuple[int, int], area: Box | None = None, language: str = "") -> Lines:
+    """What may be shown of the words of a page of this width and height in pixels, of an area of it or of all.
+
+    `language` is the likeliest one: in a hand that cannot be read the engine sees words of the other script, and is
+    sure of them.
+    """
     written = [word for word in words if any(map(str.isalnum, word.text)) and (area is None or _within(word, area))]
     sure = sum(word.confidence >= SURE_FROM for word in written)
     if sure < READABLE_SHARE * len(written):
         return ()
-    lines = (_shown(line, size) for _, line in groupby(written, key=lambda word: word.line))
+    strange = partial(_strange, language=language)
+    lines = (_shown(line, size, strange) for _, line in groupby(written, key=lambda word: word.line))
     return tuple(line for line in lines if any(word.text != GAP for word in line))
 
 
@@ -61,14 +68,24 @@ def _within(word: Word, area: Box) -> bool:
     return area[0] <= x <= area[2] and area[1] <= y <= area[3]
 
 
-def _shown(line: Iterable[Word], size: tuple[int, int]) -> tuple[letters.Word, ...]:
+def _strange(text: str, language: str) -> bool:
+    """Whether a word mixes Latin and Cyrillic letters, or has Latin ones where somebody writes Russian."""
+    names = {unicodedata.name(letter, "").partition(" ")[0] for letter in text if letter.isalpha()}
+    return "LATIN" in names and ("CYRILLIC" in names or language == "ru")
+
+
+def _shown(line: Iterable[Word], size: tuple[int, int], strange: Callable[[str], bool]) -> tuple[letters.Word, ...]:
     shown: list[letters.Word] = []
     for hidden, words in groupby(line, key=lambda word: word.confidence < SHOWN_FROM):
         if hidden:
             shown.append(letters.Word(text=GAP, doubtful=False, box=_shares(list(words), size)))
         else:
             shown += [
-                letters.Word(text=word.text, doubtful=word.confidence < SURE_FROM, box=_shares([word], size))
+                letters.Word(
+                    text=word.text,
+                    doubtful=word.confidence < SURE_FROM or strange(word.text),
+                    box=_shares([word], size),
+                )
                 for word in words
             ]
     return tuple(shown)

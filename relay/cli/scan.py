@@ -254,7 +254,7 @@ async def _read(relay_: Relay, owner: str, result: Result, taken: TakenIn) -> As
 async def _pages(relay_: Relay, scan_id: str) -> list[Result]:
     """What became of the pages of a scan, and how their codes were looked for."""
     async with relay_.store.database.reading() as connection:
-        reports = await steps.report(connection, scan_id)
+        reports = await received.report(connection, scan_id)
         key = await scan_key(connection, scan_id, relay_.office_key)
         rows = await connection.execute(sa.select(pages.c.number, pages.c.reading).where(pages.c.scan_id == scan_id))
         readings = {row.number: Reading.opened(row.reading, key, row.number) for row in rows}

@@ -79,7 +79,7 @@ async def _reply(request: web.Request, status: int = 200, complaint: str | None 
             reply = await replies.one(connection, request.match_info["reply"], request.config_dict[OFFICE_KEY])
         except replies.NoSuchReplyError:
             raise web.HTTPSeeOther(path_to(request, "replies")) from None
-        waiting = await replies.held_count(connection)
+        waiting = (await replies.held_count(connection)).count
         following = await replies.next_held(connection, reply.listed.id)
     return render(
         request,
@@ -87,6 +87,7 @@ async def _reply(request: web.Request, status: int = 200, complaint: str | None 
         status,
         reply=reply,
         held=reply.state is ReplyState.HELD,
+        unclear=any(not tick.clear and not tick.settled for one in reply.pages for tick in one.ticks),
         doubt=REPLY_DOUBTS[reply.listed.doubt] if reply.listed.doubt else None,
         waiting=waiting,
         following=following,

@@ -166,7 +166,7 @@ async def test_evening_of_scanning(
 
     await press(page, "pile of Monday.pdf")
     await look(page, "one file")
-    await press(page, "Take it back 4")
+    await press(page, "Back to the pages that wait 4")
     assert await states(house) == ["placed", "placed", "unmatched", "unmatched", "held"]
     assert {name: faults for name, faults in look.found.items() if faults} == {}
 

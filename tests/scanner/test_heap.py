@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from relay.domain.lives import LetterState
 from relay.domain.reply_code import SPECIMEN, grouped
 from relay.store import tables
-from scanner import heap, steps
+from scanner import heap, replies, steps
 from scanner.codes import PageCodes
 from scanner.heap import Candidate
 from scanner.reading import Reading
@@ -191,4 +191,4 @@ async def test_answer_that_is_looked_at_is_counted(house: House) -> None:
     await steps.place_by_hand(house.store, house.office_key, page.id, sent.id, house.volunteers["anna"])
     assert await house.assemble()
     async with house.store.database.reading() as connection:
-        assert await heap.replies_held(connection) == heap.Queue(1, house.clock())
+        assert await replies.held_count(connection) == heap.Queue(1, house.clock())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 import sqlalchemy as sa
 
 from relay.domain.lives import PageState
 from relay.store import tables
-from scanner import received, steps
+from scanner import received, replies, steps
 from scanner.codes import PageCodes
 from tests.workplaces import House, both_engines, get, sure
 
@@ -54,3 +57,12 @@ async def test_file_whose_key_is_gone_hides_no_other(house: House) -> None:
     assert {scan.id: scan.name for scan in found} == {gone: "", fine: "fine.pdf"}
     office = await house.office()
     assert "fine.pdf" in (await get(office, "/en/scan")).screen.text
+
+
+@pytest.mark.parametrize("query", [received._SCAN, replies._LISTED])
+async def test_pages_are_counted_by_their_file_or_reply_not_by_their_state(house: House, query: sa.Select[Any]) -> None:
+    compiled = query.compile(dialect=house.store.database._reader.dialect, compile_kwargs={"literal_binds": True})
+    async with house.store.database.reading() as connection:
+        plan = [row.detail for row in await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}")]
+    ways = {line.rpartition(" ")[2] for line in plan if line.startswith(("SEARCH pages", "SCAN pages"))}
+    assert ways in ({"(scan_id=?)"}, {"(reply_id=?)"})

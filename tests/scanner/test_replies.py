@@ -31,7 +31,7 @@ async def test_replies_wait_the_oldest_first_with_their_doubt(house: House) -> N
             (first, "John Sample", ReplyDoubt.MISSING, 1),
             (second, RUSSIAN.prisoner.name, ReplyDoubt.METHOD, 2),
         ]
-        assert await replies.held_count(connection) == 2
+        assert (await replies.held_count(connection)).count == 2
 
 
 @both_engines

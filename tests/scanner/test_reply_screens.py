@@ -15,6 +15,7 @@ from scanner import replies, reply_steps
 from scanner.codes import Method, PageCodes
 from scanner.covering import cover
 from scanner.replies import CheckedPage
+from scanner.steps import page_untouched
 from tests.scanner.replies import LINES, front_only, held, page_of, reading
 from tests.workplaces import RUSSIAN, Answer, Client, House, both_engines, get, picture, post, sure
 
@@ -72,6 +73,17 @@ async def test_reply_is_looked_over_and_reaches_its_sender(house: House, office_
     (event,) = await house.rows(tables.events, record="reply", record_id=reply, target="checked")
     assert event.actor == f"volunteer:{house.volunteers['anna']}"
     assert "Read the answer" in (await get(await house.desk(), sent.inbox)).screen.text
+
+
+async def test_page_that_was_kept_cleaned_only_has_no_link_to_how_it_was_scanned(
+    house: House, office_client: Client
+) -> None:
+    reply = await front_only(house, await house.posted())
+    place = f"/en/replies/page/{await page_of(house, reply)}/scanned.jpg"
+    assert place in (await get(office_client, f"/en/replies/{reply}")).screen.links
+    async with house.store.database.writing() as connection:
+        await connection.execute(sa.delete(tables.blobs).where(tables.blobs.c.part == page_untouched(1)))
+    assert place not in (await get(office_client, f"/en/replies/{reply}")).screen.links
 
 
 async def test_release_goes_on_to_the_next_that_waits(house: House, office_client: Client) -> None:

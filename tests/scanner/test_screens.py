@@ -288,7 +288,7 @@ async def test_suggestion_names_sender_prisoner_and_reason(house: House, office_
     (place,) = await waiting(house, Reading(lines=(), suggested=(Suggestion(code=code, why=Why.BACK),)))
     screen = (await get(office_client, place)).screen
     assert "This is the reply of John Sample to Mary" in screen.text
-    assert f"{ENGLISH.facility.name}; letter of May 4, 2031; {grouped(code)}" in screen.text
+    assert f"{ENGLISH.facility.name}; letter of May 4, 2031 {grouped(code)}" in screen.text
     assert WHYS[Why.BACK] in screen.text
     assert f'name="letter" value="{sent.id}" data-key="1"' in screen.html
 
@@ -332,7 +332,7 @@ async def test_scan_shows_what_became_of_each_page(house: House, office_client: 
     assert f"/en/scan/{scan}" in (await get(office_client, "/en/scan")).screen.links
     screen = (await get(office_client, f"/en/scan/{scan}")).screen
     assert screen.heading == "scan.pdf"
-    assert "2 pages placed 1 page waits 1 page put away" in screen.text
+    assert "2 pages placed 1 page waits 1 page empty or put away" in screen.text
     pages = {row.number: row.id for row in await house.rows(tables.pages)}
     assert screen.images == [f"/en/scan/page/{pages[number]}/small.jpg" for number in (1, 2, 3, 4)]
     assert screen.text.count("in the reply of John Sample") == 2
@@ -397,3 +397,17 @@ async def test_troubles_of_the_watched_folder_are_told(house: House, tmp_path: P
         client.session.cookie_jar.update_cookies({COOKIE: token}, client.make_url("/"))
         screen = (await get(client, "/en/scan")).screen
     assert f"in a <folder> : {LEFT[Left.NO_FILE]}" in screen.text.replace("folder>:", "folder> :")
+
+
+async def test_page_that_came_again_leads_to_the_one_that_came_before(house: House, office_client: Client) -> None:
+    code = await house.code(await house.posted())
+    await house.split(sure(code), sure(code, side=Side.B), PageCodes())
+    again = await house.split(sure(code))
+    row = await house.row(tables.pages, scan_id=again)
+    assert row.doubt == PageDoubt.DUPLICATE
+    before = await house.row(tables.pages, side="A", state="placed")
+    screen = (await get(office_client, f"/en/scan/page/{row.id}")).screen
+    assert f"/en/replies/{before.reply_id}#page-{before.id}" in screen.links
+    other = await house.row(tables.pages, doubt=PageDoubt.NO_CODE)
+    links = (await get(office_client, f"/en/scan/page/{other.id}")).screen.links
+    assert [link for link in links if "/replies/" in link] == []

@@ -406,7 +406,7 @@ async def test_report_tells_what_became_of_each_page(house: House) -> None:
     code = await house.code(sent)
     scan = await house.split(PageCodes(), sure(code, 1, Side.B))
     async with house.store.database.reading() as connection:
-        told = await steps.report(connection, scan)
+        told = await received.report(connection, scan)
     assert [
         (page.page, page.code, page.sheet, page.side, page.method, page.letter, page.state, page.doubt) for page in told
     ] == [

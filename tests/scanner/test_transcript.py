@@ -119,3 +119,13 @@ def test_writing_area_holds_all_lines_and_nothing_printed(side: Side | None, pri
     _, top, _, _ = pixels(Rect(0, printed_below, 1, 1))
     assert (area[1] >= pixels(INSTRUCTIONS)[3], area[3] < top) == (True, True)
     assert (area[0] > 0, area[2] < SIZE[0]) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("language", "doubtful"),
+    [("ru", ["HOG", "KУ"]), ("en", ["KУ"]), ("", ["KУ"])],
+)
+def test_words_of_the_wrong_script_are_doubtful(language: str, doubtful: list[str]) -> None:
+    words = [word("Привет"), word("HOG"), word("KУ"), word("2031"), word("hello" if language != "ru" else "да")]
+    (line,) = transcript(words, SIZE, language=language)
+    assert [shown.text for shown in line if shown.doubtful] == doubtful

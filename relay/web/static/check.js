@@ -5,5 +5,5 @@ addEventListener("keydown", (event) => {
   if (key !== "Enter" || ctrlKey || altKey || metaKey || target !== document.body) return;
   if (repeat || localStorage.getItem("keys") === "off") return;  // a key held down releases one reply, not all
   event.preventDefault();
-  document.querySelector("[data-enter]").click();
+  document.querySelector("[data-enter]")?.click();  // not there while a tick box is unclear
 });
