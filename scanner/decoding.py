@@ -33,6 +33,8 @@ from scanner.straighten import Image
 MAX_EDGE: Final = 10_000
 MAX_PIXELS: Final = 18_000_000
 """Largest page that is given out: A3 at DPI."""
+_OPEN_FOR: Final = 10
+"""Pages after which a PDF is opened anew: pdfium keeps the pictures of all pages that it has shown."""
 _STATED_DPI: Final = (100, 1200)
 """Resolutions that are believed. Phones write 72 whatever the picture shows."""
 
@@ -120,8 +122,19 @@ def _open_pdf(file: BinaryIO, limits: Limits) -> tuple[int, Iterator[Source]]:
         raise (PasswordError if error.err_code == FPDF_ERR_PASSWORD else DamagedError)(limits) from None
     if len(pdf) > limits.pages:
         raise TooManyPagesError(limits)
-    pdf.init_forms()
-    return len(pdf), (_render(pdf, number) for number in range(len(pdf)))
+    return len(pdf), _rendered(pdf, file)
+
+
+def _rendered(pdf: pypdfium2.PdfDocument, file: BinaryIO) -> Iterator[Source]:
+    pages = len(pdf)
+    for number in range(pages):
+        if number and number % _OPEN_FOR == 0:
+            pdf.close()
+            file.seek(0)
+            pdf = pypdfium2.PdfDocument(file)
+        if number % _OPEN_FOR == 0:
+            pdf.init_forms()
+        yield _render(pdf, number)
 
 
 def _render(pdf: pypdfium2.PdfDocument, number: int) -> Source:
