@@ -32,8 +32,8 @@ ENDS = {
     },
     Record.BATCH: {"posted"},
     Record.SCAN: {ScanState.SPLIT},
-    Record.PAGE: {PageState.PLACED, PageState.VOID},
-    Record.REPLY: {ReplyState.RELEASED},
+    Record.PAGE: set(),  # put away or placed, a person may take it back to the heap
+    Record.REPLY: {ReplyState.RELEASED, ReplyState.VOID},
 }
 """Where a life may end. A refused letter is not among them: for some minutes the refusal can be undone; nor one that
 came back: its prisoner may be found."""

@@ -80,7 +80,7 @@ UNDISTURBED = Outcome(
         "1.jpg": 1,
         "1.untouched.jpg": 1,
     },
-    reply_pages=1,
+    reply_pages=2,  # the side that was scanned, and a note that the other one is missing
     mailed_pdf_is_that_of_the_inbox=True,
 )
 
