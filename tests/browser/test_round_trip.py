@@ -147,7 +147,7 @@ async def test_letter_all_the_way_round(browser: Browser, setting: Setting, look
         scan = hand_written(printed, sheet, write_answer(tmp_path / "answer.png"))
         await volunteer.get_by_role("link", name="Scan", exact=True).click()
         await look(volunteer, "scan")
-        await volunteer.get_by_label("Scanned pages").set_input_files(
+        await volunteer.get_by_label("Files, with the pages in any order").set_input_files(
             {"name": "scan.jpg", "mimeType": "image/jpeg", "buffer": scan}
         )
         await press(volunteer, "Take in")
@@ -164,7 +164,7 @@ async def test_letter_all_the_way_round(browser: Browser, setting: Setting, look
         transcript = await sender.locator(".transcript").inner_text()
         assert [words for words in WRITTEN if words not in transcript] == []
 
-        await volunteer.get_by_label("Scanned pages").set_input_files(tmp_path / "answer.png")
+        await volunteer.get_by_label("Files, with the pages in any order").set_input_files(tmp_path / "answer.png")
         await press(volunteer, "Take in")
         waiting = volunteer.locator("main .cards a")
         await wait_for(volunteer, waiting)
@@ -256,7 +256,7 @@ async def test_screens_of_the_office(browser: Browser, setting: Setting, look: L
         no_scan = tmp_path / "letter.doc"
         no_scan.write_bytes(b"no scan")
         for file in (write_answer(tmp_path / "page without a code.png"), no_scan):
-            await volunteer.get_by_label("Scanned pages").set_input_files(file)
+            await volunteer.get_by_label("Files, with the pages in any order").set_input_files(file)
             await press(volunteer, "Take in")
         await wait_for(volunteer, volunteer.get_by_role("cell", name="read", exact=True))
         await wait_for(volunteer, volunteer.get_by_role("cell", name="This is not a scan"))

@@ -89,6 +89,9 @@ def test_scan_added_again(folder: Path, tmp_path: Path) -> None:
     code, letter, scan = same["code"], same["letter"], same["scan"]
     assert (len(code), len(letter), len(scan)) == (12, 32, 32)
     page = {"page": 1, "code": code, "sheet": 1, "side": "A", "method": "matrix"}
+    page |= {"tried": same["tried"], "suggested": [code], "ticks": dict.fromkeys(same["ticks"], False)}
+    assert len(page["ticks"]) == 6
+    assert same["came_at"] is not None
     assert same == page | {
         "file": str(folder / "scan.jpg"),
         "known": True,
@@ -96,6 +99,7 @@ def test_scan_added_again(folder: Path, tmp_path: Path) -> None:
         "letter": letter,
         "state": "placed",
         "doubt": None,
+        "came_at": same["came_at"],
     }
     assert other == page | {
         "file": str(copy),
@@ -104,4 +108,5 @@ def test_scan_added_again(folder: Path, tmp_path: Path) -> None:
         "letter": None,
         "state": "held",
         "doubt": "duplicate",
+        "came_at": other["came_at"],
     }
