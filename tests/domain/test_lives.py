@@ -15,7 +15,6 @@ from relay.domain.lives import (
     ForbiddenTransitionError,
     LetterState,
     MailKind,
-    PageState,
     Record,
     ReplyState,
     ScanState,
