@@ -11,12 +11,11 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from relay.domain.lives import SENT, PageState, Record
+from relay.domain.lives import SENT, PageState
 from relay.domain.reasons import PageDoubt
 from relay.domain.reply_code import ALPHABET, GROUP, NotAReplyCodeError, ReplyCode, Side, read_code
-from relay.sealing import ContentKey, Context, PrivateKey
+from relay.sealing import ContentKey, PrivateKey
 from relay.store.letters import is_rendered, read_body
-from relay.store.sealed import load_key
 from relay.store.tables import (
     ON_HEAP,
     facilities,
@@ -27,7 +26,7 @@ from relay.store.tables import (
     reply_order_letters,
     reply_orders,
 )
-from scanner.reading import Reading
+from scanner.reading import Reading, scan_key
 from scanner.suggesting import Known, Why, plain, with_neighbours
 
 CANDIDATES: Final = 20
@@ -120,7 +119,7 @@ async def waiting_page(
     row = (await connection.execute(sa.select(pages).where(ON_HEAP, pages.c.id == page_id))).one_or_none()
     if row is None:
         raise NoSuchPageError
-    key = await load_key(connection, Context(Record.SCAN, row.scan_id), office)
+    key = await scan_key(connection, row.scan_id, office)
     return _waiting(row), Reading.opened(row.reading, key, row.number), key
 
 

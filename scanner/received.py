@@ -10,13 +10,13 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from relay.domain.lives import PageState, Record, ReplyState, ScanState
+from relay.domain.lives import PageState, ReplyState, ScanState
 from relay.domain.reasons import PageDoubt
 from relay.domain.reply_code import ReplyCode
-from relay.sealing import Context, PrivateKey, SealBrokenError
-from relay.store.sealed import load_key
+from relay.sealing import PrivateKey, SealBrokenError
 from relay.store.tables import ON_HEAP, facilities, letters, pages, prisoners, replies, scans
 from scanner.codes import Method
+from scanner.reading import scan_key
 
 SHOWN: Final = 30
 """Files in the list."""
@@ -196,7 +196,7 @@ async def _received(connection: AsyncConnection, row: sa.Row[Any], office: Priva
 async def _name(connection: AsyncConnection, scan: sa.Row[Any], office: PrivateKey) -> str:
     # One file whose key is gone hides no other one.
     try:
-        return (await load_key(connection, Context(Record.SCAN, scan.id), office)).decrypt(scan.name, "name").decode()
+        return (await scan_key(connection, scan.id, office)).decrypt(scan.name, "name").decode()
     except SealBrokenError:
         return ""
 

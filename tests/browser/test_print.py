@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
-
 import pytest
 import sqlalchemy as sa
 from playwright.async_api import Browser, Page, ViewportSize
@@ -15,11 +11,11 @@ from print.print_jobs import PrintJobState
 from relay.domain.languages import LANGUAGES
 from relay.domain.lives import BatchState
 from relay.domain.reply_code import MatrixCode, Side
-from relay.store import tables, volunteers
-from relay.web.sessions import COOKIE
+from relay.store import tables
 from tests.browser.conftest import AccessibilityFaults
+from tests.browser.offices import Office, leaving
 from tests.browser.screens import DESKTOP, NARROWEST, PHONE, WIDTH, Inspector
-from tests.workplaces import ENGLISH, RUSSIAN, Client, House, engine, filled_file, house, rendering_pool
+from tests.workplaces import ENGLISH, RUSSIAN, House, engine, filled_file, house, rendering_pool
 
 __all__ = ["engine", "filled_file", "house", "rendering_pool"]
 
@@ -34,38 +30,9 @@ def config() -> str:
     return f"{site}[review]\nundo_minutes = 0\n{printer}"
 
 
-@dataclass
-class Office:
-    """The office of a house, as volunteers reach it by their browsers."""
-
-    house: House
-    client: Client
-    browser: Browser
-
-    def url(self, path: str = "", language: str = "en") -> str:
-        """The address of a screen of the printing."""
-        return str(self.client.make_url(f"/{language}/print{path}"))
-
-    async def page(self, size: ViewportSize, **options: Any) -> Page:
-        """Anna's browser on the overview."""
-        context = await self.browser.new_context(viewport=size, locale="en-GB", **options)
-        async with self.house.store.database.writing() as connection:
-            token = await volunteers.start_session(connection, self.house.volunteers["anna"], self.house.clock())
-        await context.add_cookies([{"name": COOKIE, "value": token, "url": self.url()}])
-        page = await context.new_page()
-        await page.goto(self.url())
-        return page
-
-
 @pytest.fixture
 async def office(house: House, browser: Browser) -> Office:
-    return Office(house, await house.office(), browser)
-
-
-async def leaving(page: Page, act: Callable[[], Awaitable[Any]]) -> None:
-    """Do what leads to another screen, and wait for that."""
-    async with page.expect_navigation():
-        await act()
+    return Office(house, await house.office(), browser, "/print")
 
 
 async def press(page: Page, name: str) -> None:

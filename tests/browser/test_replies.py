@@ -2,50 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
-
 import pytest
-from playwright.async_api import Browser, Page, ViewportSize
+from playwright.async_api import Browser, Page
 
 from relay.domain.languages import LANGUAGES
 from relay.domain.reply_code import Side
 from relay.domain.sheet import Tick
-from relay.store import tables, volunteers
-from relay.web.sessions import COOKIE
+from relay.store import tables
 from scanner import replies
 from scanner.codes import Method
 from scanner.replies import CheckedPage
 from tests.browser.conftest import AccessibilityFaults
+from tests.browser.offices import Office, leaving
 from tests.browser.screens import DESKTOP, NARROWEST, PHONE, WIDTH, Inspector
 from tests.scanner.replies import front_only, held, page_of, reading
-from tests.workplaces import RUSSIAN, Client, House, config, engine, filled_file, house, rendering_pool
+from tests.workplaces import RUSSIAN, House, config, engine, filled_file, house, rendering_pool
 
 __all__ = ["config", "engine", "filled_file", "house", "rendering_pool"]
 
 pytestmark = pytest.mark.browser
 
 
-@dataclass
-class Office:
-    """The office of a house, as volunteers reach it by their browsers."""
-
-    house: House
-    client: Client
-    browser: Browser
-
-    def url(self, path: str, language: str = "en") -> str:
-        """The address of a screen."""
-        return str(self.client.make_url(f"/{language}{path}"))
-
-    async def page(self, size: ViewportSize, **options: Any) -> Page:
-        """Anna's browser."""
-        context = await self.browser.new_context(viewport=size, locale="en-GB", **options)
-        async with self.house.store.database.writing() as connection:
-            token = await volunteers.start_session(connection, self.house.volunteers["anna"], self.house.clock())
-        await context.add_cookies([{"name": COOKIE, "value": token, "url": self.url("/")}])
-        return await context.new_page()
+class RepliesOffice(Office):
+    """The office, and what it has stored."""
 
     async def one(self, page: str) -> CheckedPage:
         """A page as it is stored now."""
@@ -54,14 +33,8 @@ class Office:
 
 
 @pytest.fixture
-async def office(house: House, browser: Browser) -> Office:
-    return Office(house, await house.office(), browser)
-
-
-async def leaving(page: Page, act: Callable[[], Awaitable[Any]]) -> None:
-    """Do what leads to another screen, and wait for that."""
-    async with page.expect_navigation():
-        await act()
+async def office(house: House, browser: Browser) -> RepliesOffice:
+    return RepliesOffice(house, await house.office(), browser)
 
 
 async def press(page: Page, name: str) -> None:
@@ -79,7 +52,7 @@ ALL_ASKED = {
 
 
 async def test_evening_of_replies_on_a_phone_without_scripts(
-    office: Office, accessibility_faults: AccessibilityFaults
+    office: RepliesOffice, accessibility_faults: AccessibilityFaults
 ) -> None:
     house = office.house
     sent = await house.posted(sheets=2)
@@ -143,7 +116,7 @@ async def test_evening_of_replies_on_a_phone_without_scripts(
 
 
 @pytest.mark.parametrize("key", ["r", "Enter"])
-async def test_reply_is_released_by_one_key(office: Office, key: str) -> None:
+async def test_reply_is_released_by_one_key(office: RepliesOffice, key: str) -> None:
     house = office.house
     reply = await front_only(house, await house.posted())
     page = await office.page(DESKTOP)
@@ -153,7 +126,7 @@ async def test_reply_is_released_by_one_key(office: Office, key: str) -> None:
     assert (await house.row(tables.replies)).state == "checked"
 
 
-async def test_enter_on_a_link_follows_it_and_releases_nothing(office: Office) -> None:
+async def test_enter_on_a_link_follows_it_and_releases_nothing(office: RepliesOffice) -> None:
     reply = await front_only(office.house, await office.house.posted())
     page = await office.page(DESKTOP)
     await page.goto(office.url(f"/replies/{reply}"))
@@ -164,7 +137,7 @@ async def test_enter_on_a_link_follows_it_and_releases_nothing(office: Office) -
     assert (await office.house.row(tables.replies)).state == "held"
 
 
-async def test_rectangle_is_drawn_over_what_is_covered(office: Office) -> None:
+async def test_rectangle_is_drawn_over_what_is_covered(office: RepliesOffice) -> None:
     page_id = await page_of(office.house, await front_only(office.house, await office.house.posted()))
     page = await office.page(DESKTOP)
     await page.goto(office.url(f"/replies/page/{page_id}/cover"))
@@ -181,7 +154,7 @@ async def test_rectangle_is_drawn_over_what_is_covered(office: Office) -> None:
     assert await page.get_by_role("button", name="Uncover place 1").count() == 1
 
 
-async def test_transcript_is_put_right_from_doubt_to_doubt_by_enter(office: Office) -> None:
+async def test_transcript_is_put_right_from_doubt_to_doubt_by_enter(office: RepliesOffice) -> None:
     page_id = await page_of(office.house, await front_only(office.house, await office.house.posted()))
     page = await office.page(DESKTOP)
     await page.goto(office.url(f"/replies/page/{page_id}/transcript"))
@@ -201,7 +174,7 @@ async def test_transcript_is_put_right_from_doubt_to_doubt_by_enter(office: Offi
     ]
 
 
-async def test_screens_fit_a_small_phone_in_all_languages(office: Office) -> None:
+async def test_screens_fit_a_small_phone_in_all_languages(office: RepliesOffice) -> None:
     house = office.house
     reply = await held(house, await reading(house, await house.posted(), method=Method.READABLE, ticks=ALL_ASKED))
     page_id = await page_of(house, reply)

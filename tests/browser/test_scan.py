@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
-
 import pytest
 import sqlalchemy as sa
 from playwright.async_api import Browser, FilePayload, Page, ViewportSize
 
 from relay.domain.languages import LANGUAGES
-from relay.store import tables, volunteers
-from relay.web.sessions import COOKIE
+from relay.store import tables
 from scanner import steps
 from scanner.codes import Method, PageCodes
 from scanner.ladder import Tried
@@ -20,11 +15,11 @@ from scanner.limits import Reason
 from scanner.reading import Reading
 from scanner.suggesting import Suggestion, Why
 from tests.browser.conftest import AccessibilityFaults
+from tests.browser.offices import Office, leaving
 from tests.browser.screens import DESKTOP, NARROWEST, PHONE, WIDTH, Inspector
 from tests.workplaces import (
     ENGLISH,
     RUSSIAN,
-    Client,
     House,
     config,
     engine,
@@ -48,38 +43,9 @@ DROP = """names => {
 }"""
 
 
-@dataclass
-class Office:
-    """The office of a house, as volunteers reach it by their browsers."""
-
-    house: House
-    client: Client
-    browser: Browser
-
-    def url(self, path: str = "", language: str = "en") -> str:
-        """The address of a screen of the scanning."""
-        return str(self.client.make_url(f"/{language}/scan{path}"))
-
-    async def page(self, size: ViewportSize, **options: Any) -> Page:
-        """Anna's browser on the overview."""
-        context = await self.browser.new_context(viewport=size, locale="en-GB", **options)
-        async with self.house.store.database.writing() as connection:
-            token = await volunteers.start_session(connection, self.house.volunteers["anna"], self.house.clock())
-        await context.add_cookies([{"name": COOKIE, "value": token, "url": self.url()}])
-        page = await context.new_page()
-        await page.goto(self.url())
-        return page
-
-
 @pytest.fixture
 async def office(house: House, browser: Browser) -> Office:
-    return Office(house, await house.office(), browser)
-
-
-async def leaving(page: Page, act: Callable[[], Awaitable[Any]]) -> None:
-    """Do what leads to another screen, and wait for that."""
-    async with page.expect_navigation():
-        await act()
+    return Office(house, await house.office(), browser, "/scan")
 
 
 async def press(page: Page, name: str) -> None:

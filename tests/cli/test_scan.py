@@ -17,6 +17,7 @@ from relay.domain.sheet import Tick
 from relay.store import tables
 from scanner import sane
 from tests.cli.conftest import Command, Done
+from tests.fakes.scanners import made_up_scanners
 from tests.scanner.sheets import scanned, sheet
 from tests.workplaces import ENGLISH, RUSSIAN, House
 
@@ -122,14 +123,7 @@ async def test_check_finds_a_page_that_is_nowhere(house: House, command: Command
 @pytest.fixture
 def scanners(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of SANE's settings, in which two made-up scanners are the only ones."""
-    if shutil.which(sane.PROGRAM) is None:
-        pytest.fail(f"scanimage is missing: `./dev test` installs it, or: {sane.INSTALL}", pytrace=False)
-    folder = tmp_path / "sane"
-    folder.mkdir()
-    (folder / "dll.conf").write_text("test\n")
-    (folder / "test.conf").write_text("test-picture Grid\n")
-    monkeypatch.setenv("SANE_CONFIG_DIR", str(folder))
-    return folder
+    return made_up_scanners(tmp_path / "sane", monkeypatch, "test-picture Grid\n")
 
 
 @pytest.mark.usefixtures("scanners")

@@ -14,6 +14,7 @@ from PIL import Image
 from scanner import sane
 from scanner.limits import Limits
 from scanner.sane import NoScannerError, NoScanProgramError, Order, Pile, Scanner, ScannerError
+from tests.fakes.scanners import made_up_scanners
 
 FEEDER = "Automatic Document Feeder"
 
@@ -21,14 +22,7 @@ FEEDER = "Automatic Document Feeder"
 @pytest.fixture(autouse=True)
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of SANE's settings, in which two made-up scanners are the only ones."""
-    if shutil.which(sane.PROGRAM) is None:
-        pytest.fail(f"scanimage is missing: `./dev test` installs it, or: {sane.INSTALL}", pytrace=False)
-    folder = tmp_path / "sane"
-    folder.mkdir()
-    (folder / "dll.conf").write_text("test\n")
-    (folder / "test.conf").write_text("number_of_devices 2\ntest-picture Grid\n")
-    monkeypatch.setenv("SANE_CONFIG_DIR", str(folder))
-    return folder
+    return made_up_scanners(tmp_path / "sane", monkeypatch, "number_of_devices 2\ntest-picture Grid\n")
 
 
 class Desk:
