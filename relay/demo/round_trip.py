@@ -219,6 +219,9 @@ class Round:
 
     async def take_in(self) -> str:
         """Upload the scan in the office."""
+        async with self._database.reading() as connection:
+            if (await connection.execute(self._scan)).one_or_none():
+                return "it was stored already"
         await self._log_in()
         form = aiohttp.FormData()
         form.add_field(
@@ -227,12 +230,16 @@ class Round:
         await self._post(f"{self._setting.office}/en/scan", form)
         return "uploaded and stored"
 
+    @property
+    def _scan(self) -> sa.Select[*tuple[Any, ...]]:
+        digest = hashlib.sha256((self._folder / "scan.jpg").read_bytes()).hexdigest()
+        return sa.select(scans).where(scans.c.sha256 == digest)
+
     async def read(self) -> str:
         """Wait until the worker has read the scan."""
-        digest = hashlib.sha256((self._folder / "scan.jpg").read_bytes()).hexdigest()
 
         async def look() -> str | None:
-            scan = await self._row(sa.select(scans).where(scans.c.sha256 == digest))
+            scan = await self._row(self._scan)
             return None if scan.state == ScanState.RECEIVED else str(scan.state)
 
         state = await self._wait("the scan to be read", look)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import random
 import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from relay.app import Relay, Role, listening, opened, running
+from relay.app import PortTakenError, Relay, Role, listening, opened, running
 from relay.config import CONFIG_NAME, Installation, load
 from relay.demo.mailbox import catching, mail_site
 from relay.demo.people import DIRECTORY, VOLUNTEERS
@@ -22,6 +23,8 @@ HOST: Final = "127.0.0.1"
 USUAL_PORTS: Final[Mapping[str, int]] = {"desk": 8080, "office": 8081, "mails": 8082, "smtp": 8025}
 """Ports for a demo that people look at; where one is taken, another."""
 ANY_PORTS: Final[Mapping[str, int]] = dict.fromkeys(USUAL_PORTS, 0)
+FREE_PORTS: Final = range(20000, 32000)
+"""Below those that the system gives to outgoing connections, which could take one before a site listens on it."""
 PASSWORDS: Final = "passwords.json"
 MAILS: Final = "mails"
 
@@ -47,12 +50,12 @@ def _free(wanted: Mapping[str, int]) -> dict[str, int]:
 
 def _port(free: socket.socket, wanted: int) -> int:
     free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        free.bind((HOST, wanted))
-    except OSError:
-        free.bind((HOST, 0))
-    number: int = free.getsockname()[1]
-    return number
+    for port in (wanted, *random.sample(FREE_PORTS, k=100)):
+        if port:
+            with suppress(OSError):
+                free.bind((HOST, port))
+                return port
+    raise PortTakenError("no port is free")
 
 
 def _config(ports: dict[str, int]) -> str:
