@@ -257,8 +257,10 @@ def _without_rules(grey: Grey, dpi: float, length: float) -> Grey:
         return grey
     lines = cv2.drawContours(np.zeros_like(grey), pieces, -1, 255, cv2.FILLED)
     lines = cv2.dilate(lines, np.ones((3, 1), np.uint8))
-    level = float(np.median(grey[(lines > 0) & (thin > 0)]))
-    lines[grey < level - _DARKER_THAN_RULE] = 0
+    # Over three rows: where a fine line lies between two rows of pixels, each of them has half of it.
+    darkness = cv2.boxFilter(cv2.subtract(closed, grey), cv2.CV_32F, (1, 3), normalize=False)
+    level = float(np.median(darkness[(lines > 0) & (thin > 0)]))
+    lines[darkness > level + 3 * _DARKER_THAN_RULE] = 0
     cleaned = grey.copy()
     cv2.copyTo(closed, lines, cleaned)
     return cleaned
