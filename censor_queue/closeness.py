@@ -11,26 +11,20 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from relay.domain.letters import LetterBody
+from relay.domain.letters import LetterBody, mailbox_of
 from relay.domain.reasons import ReviewReason
 from relay.sealing import PrivateKey
 from relay.store.tables import acquaintances, blocks, conversations, decisions, letters, volunteer_addresses, volunteers
 
 
-def _mailbox(address: str) -> str:
-    """What follows a plus sign is one sender's own way to sort mail; a name that begins with it is a phone number."""
-    name, _, domain = address.casefold().rpartition("@")
-    return f"{name[:1]}{name[1:].partition('+')[0]}@{domain}"
-
-
 def address_tag(office: PrivateKey, address: str) -> str:
     """The keyed hash of a sender's mail address."""
-    return office.tag("address", _mailbox(address))
+    return office.tag("address", mailbox_of(address))
 
 
 def own_address_tag(office: PrivateKey, volunteer_id: str, address: str) -> str:
     """The keyed hash of a volunteer's own mail address; it is no other tag, so that it never names a sender."""
-    return office.tag("own address", f"{volunteer_id} {_mailbox(address)}")
+    return office.tag("own address", f"{volunteer_id} {mailbox_of(address)}")
 
 
 async def sender_tags(
@@ -80,7 +74,7 @@ async def acquaintance_tags(
     """
     query = sa.select(conversations.c.prisoner_id).where(conversations.c.id == conversation_id)
     prisoner_id = (await connection.execute(query)).scalar_one()
-    two = [conversation_id] if body.address is None else [conversation_id, f"{prisoner_id} {_mailbox(body.address)}"]
+    two = [conversation_id] if body.address is None else [conversation_id, f"{prisoner_id} {mailbox_of(body.address)}"]
     return [office.tag("acquaintance", f"{volunteer_id} {one}") for one in two]
 
 

@@ -205,7 +205,11 @@ async def correspondents(printing: Printing, known: Known) -> CorrespondentsShee
         rows = await connection.execute(
             sa.select(letters.c.id, letters.c.conversation_id, letters.c.created_at, reply_order_letters.c.code)
             .join(reply_order_letters, reply_order_letters.c.letter_id == letters.c.id)
-            .where(letters.c.prisoner_id == known.prisoner_id, letters.c.state.in_(PRINTED_ONCE))
+            .where(
+                letters.c.prisoner_id == known.prisoner_id,
+                letters.c.state.in_(PRINTED_ONCE),
+                letters.c.destroyed_at.is_(None),
+            )
             .order_by(letters.c.created_at.desc(), letters.c.id)
         )
         for row in rows.all():

@@ -38,6 +38,10 @@ ADDRESS_LEADING: Final = 5.4
 LABEL_LEADING: Final = 3.4
 """What the label takes from the room of the address."""
 CODE_SIZE: Final = sheet.CODE_HEIGHT * mm / MONO_CAP_HEIGHT
+FORWARD_SIZE: Final = 10.5
+FORWARD_BASELINE: Final = 2.3
+FORWARD_LEADING: Final = 3.6
+"""Of the words of the last tick box, which stand on two lines between the other boxes and the lower matrix code."""
 TICK_WORDS: Final = 3.0
 """From a tick box to its words."""
 BULLET: Final = "•"
@@ -68,6 +72,7 @@ def words_of_ticks(language: str) -> dict[Tick, str]:
         Tick.BEING_MOVED: _("I am being moved"),
         Tick.WRITE_AGAIN: _("Please write again"),
         Tick.PLEASE_STOP: _("Please do not write any more"),
+        Tick.FORWARD: _("Show my answer to my other correspondents too"),
     }
 
 
@@ -172,14 +177,33 @@ def _draw_rules(canvas: Canvas, area: Rect) -> None:
 def _draw_ticks(canvas: Canvas, language: str) -> None:
     canvas.setLineWidth(BOX_WIDTH * mm)
     room = sheet.TICKS.width / sheet.TICK_COLUMNS - sheet.TICK - TICK_WORDS - GAP
-    ticks = words_of_ticks(language)
+    ticks = dict(words_of_ticks(language))
+    longest = ticks.pop(Tick.FORWARD)
     size = _common_size(ticks.values(), TICK_SIZE, room)
     for tick, words in ticks.items():
-        box = sheet.tick_box(tick)
-        outline = box.grown(-BOX_WIDTH / 2)
-        canvas.rect(outline.x * mm, _up(outline.bottom), outline.width * mm, outline.height * mm)
+        box = _draw_box(canvas, tick)
         baseline = box.bottom - (box.height - CAP_HEIGHT * size / mm) / 2
         SANS.draw(canvas, words, box.right + TICK_WORDS, baseline, size)
+    box = _draw_box(canvas, Tick.FORWARD)
+    x = box.right + TICK_WORDS
+    two = _two_lines(longest)
+    size = _common_size(two, FORWARD_SIZE, sheet.FORWARD.right - x)
+    for line, words in enumerate(two):
+        SANS.draw(canvas, words, x, box.y + FORWARD_BASELINE + line * FORWARD_LEADING, size)
+
+
+def _draw_box(canvas: Canvas, tick: Tick) -> Rect:
+    box = sheet.tick_box(tick)
+    outline = box.grown(-BOX_WIDTH / 2)
+    canvas.rect(outline.x * mm, _up(outline.bottom), outline.width * mm, outline.height * mm)
+    return box
+
+
+def _two_lines(sentence: str) -> tuple[str, str]:
+    """The sentence broken where its two lines are most alike in length."""
+    words = sentence.split()
+    broken = ((" ".join(words[:at]), " ".join(words[at:])) for at in range(1, len(words) + 1))
+    return min(broken, key=lambda two: max(SANS.width(line, 1) for line in two))
 
 
 def _draw_header(canvas: Canvas, letter: LetterToPrint, number: int, side: Side) -> None:

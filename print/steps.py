@@ -18,6 +18,7 @@ from relay.domain.ports import NotPrintedError
 from relay.domain.reply_code import new_reply_code
 from relay.sealing import ContentKey, Context, PrivateKey
 from relay.store import leases
+from relay.store.blobs import BlobMissingError
 from relay.store.database import new_id
 from relay.store.sealed import Store, find_blob, load_key, name_blob, save_key
 from relay.store.tables import (
@@ -316,8 +317,11 @@ async def batch_chunks(store: Store, batch_id: str, office: PrivateKey) -> Async
         ).scalar_one_or_none()
         if state in {None, BatchState.OPEN}:
             raise NotRenderedError
+        try:
+            blob_id = await find_blob(connection, context, BATCH_PDF)
+        except BlobMissingError:  # destroyed, after it was posted
+            raise NotRenderedError from None
         key = await load_key(connection, context, office)
-        blob_id = await find_blob(connection, context, BATCH_PDF)
     chunks = store.blobs.get(blob_id, key)
     if (first := await anext(chunks)) == NO_PAGES:
         raise NotRenderedError

@@ -8,7 +8,7 @@ import datetime
 import resource
 import signal
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from enum import StrEnum
 from functools import cached_property
 from typing import Final
@@ -17,6 +17,8 @@ from aiohttp import web
 
 import censor_queue.screens
 import relay.desk.screens
+import relay.office.mails
+import relay.office.overdue
 import relay.office.screens
 import scanner.screens
 from censor_queue.ahead import keeping_ahead
@@ -28,12 +30,14 @@ from print.printing import PRINTING, Printing
 from print.rendering import RenderingPool
 from print.steps import Reprints
 from relay.config import ConfigError, Installation, Settings
+from relay.mail.receiving import taking_answers
 from relay.sealing import PrivateKey, PublicKey
 from relay.store.blobs import Blobs
 from relay.store.database import Database
+from relay.store.durations import Durations
 from relay.store.schema import migrate
 from relay.store.sealed import Store
-from relay.web.keys import DESK, LETTER_PAGES, OFFICE_KEY, PHOTOS, REPRINTING, SCREENING, SETTINGS, STORE
+from relay.web.keys import DESK, DURATIONS, LETTER_PAGES, OFFICE_KEY, PHOTOS, REPRINTING, SCREENING, SETTINGS, STORE
 from relay.web.sessions import only_volunteers
 from relay.web.site import new_site
 from relay.worker import DRAIN_SECONDS, Job, desk_jobs, office_jobs, working
@@ -86,6 +90,11 @@ class Relay:
             return Screener(load_profiles(self.installation.profiles))
         except ProfileError as error:
             raise ConfigError(str(error)) from error
+
+    @cached_property
+    def durations(self) -> Durations:
+        """How long letters take."""
+        return Durations(self.store.database)
 
     def review(self, pages: RenderingPool) -> Review:
         """What the steps of the review stand on. Raises ConfigError."""
@@ -147,6 +156,7 @@ def desk_site(relay_: Relay, pages: RenderingPool) -> web.Application:
     site[STORE], site[SETTINGS] = relay_.store, relay_.settings
     site[LETTER_PAGES], site[DESK] = pages, _public(relay_.installation, DESK_KEY)
     site[SCREENING], site[PHOTOS] = relay_.screener, PhotoDecoder()
+    site[DURATIONS] = relay_.durations
     site.add_routes(relay.desk.screens.ROUTES)
     return site
 
@@ -157,10 +167,12 @@ def office_site(relay_: Relay, pages: RenderingPool) -> web.Application:
     site[STORE], site[SETTINGS] = relay_.store, relay_.settings
     site[OFFICE_KEY], site[LETTER_PAGES], site[REVIEW] = relay_.office_key, pages, relay_.review(pages)
     site[PRINTING], site[SCREENING], site[REPRINTING] = relay_.printing(pages), relay_.screener, Reprints(relay_.store)
+    site[DURATIONS] = relay_.durations
     if folder := relay_.installation.scan_folder:
         site[FOLDER] = folder
     site.cleanup_ctx.append(keeping_ahead)
-    for screens in (relay.office.screens, censor_queue.screens, print_screens, scanner.screens):
+    office = (relay.office.screens, relay.office.overdue, relay.office.mails)
+    for screens in (*office, censor_queue.screens, print_screens, scanner.screens):
         site.add_routes(screens.ROUTES)
     return site
 
@@ -184,6 +196,16 @@ async def listening(site: web.Application, host: str, port: int) -> AsyncIterato
 
 
 @asynccontextmanager
+async def _at(place: str, server: AbstractAsyncContextManager[int]) -> AsyncIterator[None]:
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(server)
+        except OSError as error:
+            raise PortTakenError(f"nothing can listen on {place}: {error.strerror}") from error
+        yield
+
+
+@asynccontextmanager
 async def running(relay_: Relay, roles: Collection[Role]) -> AsyncIterator[None]:
     """Run the sites and jobs of these roles until the end of the block, then drain."""
     settings, pages = relay_.settings, RenderingPool()
@@ -191,18 +213,18 @@ async def running(relay_: Relay, roles: Collection[Role]) -> AsyncIterator[None]
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(pages.close)
         if Role.DESK in roles:
-            jobs += desk_jobs(relay_.store, settings, relay_.private_key(DESK_KEY))
+            jobs += desk_jobs(relay_.store, relay_.installation, relay_.private_key(DESK_KEY))
             await stack.enter_async_context(listening(desk_site(relay_, pages), settings.desk.host, settings.desk.port))
+            # Here, where nothing can open what comes in.
+            place = f"{settings.incoming.host}:{settings.incoming.port}"
+            await stack.enter_async_context(_at(place, taking_answers(relay_.store, settings.incoming)))
         if Role.OFFICE in roles:
             office = office_site(relay_, pages)
             await stack.enter_async_context(listening(office, settings.office.host, settings.office.port))
         if Role.WORKER in roles:
             jobs += office_jobs(relay_.store, relay_.installation, relay_.office_key, relay_.printing(pages))
-            try:
-                await stack.enter_async_context(taking_mail(relay_.store, settings.scan))
-            except OSError as error:
-                place = f"{settings.scan.mail_host}:{settings.scan.mail_port}"
-                raise PortTakenError(f"nothing can listen on {place}: {error.strerror}") from error
+            place = f"{settings.scan.mail_host}:{settings.scan.mail_port}"
+            await stack.enter_async_context(_at(place, taking_mail(relay_.store, settings.scan)))
         await stack.enter_async_context(working(relay_.store, relay_.installation.runtime, jobs))
         yield
 

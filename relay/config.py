@@ -83,7 +83,73 @@ class Mail(_Section):
     username: str = ""
     password: str = ""
     tls: Literal["none", "starttls", "tls"] = "none"
-    attempts: int = Field(default=12, ge=1)
+    attempts: int = Field(default=25, ge=1)
+    connections: int = Field(default=10, ge=1)
+    """Mails that are sent at the same time."""
+    per_domain: int = Field(default=3, ge=1)
+    """Of these to one domain."""
+    per_domain_per_minute: int = Field(default=60, ge=1)
+    dkim_key: str = ""
+    """The file of a private key; empty for no signature."""
+    dkim_selector: str = "relay"
+
+
+def _lower(address: str) -> str:
+    return address.lower()
+
+
+MailAddress = Annotated[str, Field(pattern=r"^[^@\s<>]+@[^@\s<>]+$"), AfterValidator(_lower)]
+NoOrMailAddress = Annotated[str, Field(pattern=r"^([^@\s<>]+@[^@\s<>]+)?$"), AfterValidator(_lower)]
+
+
+class IncomingSettings(_Section):
+    """How the answers of senders, and bounces, come in by mail."""
+
+    address: NoOrMailAddress = ""
+    """To ``letters@example.org`` belong all of ``letters+…@example.org``; empty where no mail is taken."""
+    host: str = "127.0.0.1"
+    port: int = Field(default=0, ge=0, le=65535)
+    """Where a mail server hands mails over; 0 for nowhere."""
+    protocol: Literal["lmtp", "smtp"] = "lmtp"
+    imap_host: str = ""
+    """A mailbox out of which mails are fetched; empty for none."""
+    imap_port: int = Field(default=993, ge=1, le=65535)
+    imap_tls: Literal["none", "starttls", "tls"] = "tls"
+    imap_username: str = ""
+    imap_password: str = ""
+    imap_folder: str = "INBOX"
+    max_megabytes: int = Field(default=25, ge=1)
+    letters_per_day: int = Field(default=5, ge=1)
+    """Of one conversation."""
+
+    @model_validator(mode="after")
+    def _ways_have_an_address(self) -> Self:
+        if (self.port or self.imap_host) and not self.address:
+            raise ValueError("port and imap_host need an address")
+        return self
+
+
+class Retention(_Section):
+    """After how many days what is stored is destroyed."""
+
+    letters: int = Field(default=180, ge=1)
+    """What was written, after the letter or the last reply to it came to its end."""
+    stopped_letters: int = Field(default=30, ge=1)
+    """The same of letters that were refused, withdrawn or came back."""
+    replies: int = Field(default=365, ge=1)
+    """After their release."""
+    scans: int = Field(default=30, ge=1)
+    """Received files, after all their pages found their place."""
+    pages: int = Field(default=180, ge=1)
+    """Pages that nobody could place."""
+    erased_replies: int = Field(default=30, ge=1)
+    """Pages that answer an erased conversation."""
+    mails: int = Field(default=30, ge=1)
+    """Mails that came in."""
+    records: int = Field(default=730, ge=1)
+    """The rows that are left of all this, with their times."""
+    backups: int = Field(default=30, ge=1)
+    """Backups in the folder of backups."""
 
 
 class LetterSettings(_Section):
@@ -126,13 +192,6 @@ class PrintSettings(_Section):
     def printer(self, name: str) -> Printer | None:
         """The printer of this name."""
         return next((printer for printer in self.printers if printer.name == name), None)
-
-
-def _lower(address: str) -> str:
-    return address.lower()
-
-
-MailAddress = Annotated[str, Field(pattern=r"^[^@\s<>]+@[^@\s<>]+$"), AfterValidator(_lower)]
 
 
 class ScanSettings(_Section):
@@ -182,6 +241,8 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     keys: Keys = Keys()
     mail: Mail = Mail()
+    incoming: IncomingSettings = IncomingSettings()
+    retention: Retention = Retention()
     letter: LetterSettings = LetterSettings()
     review: ReviewSettings = ReviewSettings()
     print: PrintSettings = PrintSettings()

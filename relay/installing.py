@@ -26,15 +26,19 @@ def install(folder: Path, text: str | None = None) -> Installation:
     config = folder / CONFIG_NAME
     if config.exists():
         raise AlreadyInstalledError(f"{config} is there already; nothing was changed.")
-    keys = folder / "keys"
-    keys.mkdir(mode=0o700, exist_ok=True)
-    for name in KEYS:
-        private = keys / f"{name}.key"
-        if not private.exists():
-            write(private, PrivateKey.new().text, mode=0o600)
-        write(keys / f"{name}.pub", PrivateKey.load(private).public.text)
+    make_keys(folder / "keys")
     write(config, example() if text is None else text, mode=0o600)
     return load(config)
+
+
+def make_keys(folder: Path) -> None:
+    """Make the pairs of keys that are not there, and the public half of those that are."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name in KEYS:
+        private = folder / f"{name}.key"
+        if not private.exists():
+            write(private, PrivateKey.new().text, mode=0o600)
+        write(folder / f"{name}.pub", PrivateKey.load(private).public.text)
 
 
 def write(path: Path, text: str, mode: int = 0o644) -> None:
@@ -46,11 +50,16 @@ def write(path: Path, text: str, mode: int = 0o644) -> None:
         file.flush()
         os.fsync(file.fileno())
     written.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make durable which files a folder has."""
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(handle)
     finally:
-        os.close(folder)
+        os.close(handle)
 
 
 def example() -> str:

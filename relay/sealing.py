@@ -158,6 +158,11 @@ class InboxSecret:
         """The inbox's key pair."""
         return PrivateKey(_derive(self.secret, b"inbox key", SEED_BYTES))
 
+    def answer_token(self, conversation_id: str) -> str:
+        """What stands in the address to which the sender answers the mails of a conversation: 26 letters and digits."""
+        token = _derive(self.secret, b"answer " + conversation_id.encode(), 16)
+        return base64.b32encode(token).decode().rstrip("=").lower()
+
     @property
     def lookup_hash(self) -> str:
         """Under which the inbox is found; it tells nothing about the key."""

@@ -17,18 +17,28 @@ from print.jobs import render_next
 from print.print_jobs import look_at_jobs, send_next
 from print.printing import Printing
 from relay.config import Installation, Settings
+from relay.desk.by_mail import Taking, take_incoming_next
 from relay.domain.lives import WORKER, LetterState, MailKind, Record
 from relay.log import failed
-from relay.mail.outbox import Sender, drop_mails
+from relay.mail.fetching import Fetcher
+from relay.mail.lost_links import offer_next, replace_next
+from relay.mail.outbox import drop_mails
+from relay.mail.sending import Mailing
+from relay.mail.signing import load_signer
+from relay.mail.suppression import index_addresses_next
 from relay.opened import remove_left_behind
+from relay.retention import keeping_clocks
 from relay.sealing import PrivateKey
 from relay.store.audit import add_checkpoint
+from relay.store.durations import Durations
 from relay.store.leases import owning
 from relay.store.letters import letter_context
+from relay.store.overdue import Telling
 from relay.store.sealed import Store, shred
 from relay.store.tables import checkpoints, events, letters
 from relay.store.transitions import move
 from scanner import jobs as scanning
+from scanner.photos import PhotoDecoder
 from scanner.scan_mail import unpack_next
 from scanner.watched_folder import WatchedFolder
 
@@ -43,9 +53,16 @@ Job = Callable[[str], Awaitable[bool | int]]
 """Does the next piece of work in the name of this owner of leases; false where there was none."""
 
 
-def desk_jobs(store: Store, settings: Settings, desk: PrivateKey) -> list[Job]:
-    """The jobs of a desk: it sends the confirmations."""
-    return [lambda owner: Sender(store, settings, owner, desk, desk=True).send_next()]
+def desk_jobs(store: Store, installation: Installation, desk: PrivateKey) -> list[Job]:
+    """The jobs of a desk: it sends the confirmations, and fetches mails that it cannot open.
+
+    Raises ConfigError where the key that signs mails is none.
+    """
+    mailing = Mailing(store, installation.settings, desk, load_signer(installation), desk=True)
+    if not installation.settings.incoming.imap_host:
+        return [mailing]
+    fetcher = Fetcher(store, installation.settings.incoming)
+    return [mailing, lambda _: fetcher.fetch_next()]
 
 
 def office_jobs(store: Store, installation: Installation, office: PrivateKey, printing: Printing) -> list[Job]:
@@ -53,8 +70,10 @@ def office_jobs(store: Store, installation: Installation, office: PrivateKey, pr
     settings, engine = installation.settings, scanning.engine(installation)
     folder = installation.scan_folder
     watched = WatchedFolder(store, folder, settings.scan.max_megabytes) if folder else None
+    late = Telling(store, Durations(store.database))
+    taking = Taking(store, office, settings, PhotoDecoder(), printing.pages, printing.screening)
     return [
-        lambda owner: Sender(store, settings, owner, office, desk=False).send_next(),
+        Mailing(store, settings, office, load_signer(installation), desk=False),
         lambda owner: render_next(printing, owner),
         *[lambda owner: send_next(printing, owner)] * max(1, len(settings.print.printers)),
         lambda owner: look_at_jobs(store, settings, owner),
@@ -63,6 +82,12 @@ def office_jobs(store: Store, installation: Installation, office: PrivateKey, pr
         lambda owner: scanning.split_next(store, settings, engine, owner, office),
         lambda owner: scanning.assemble_next(store, owner, office, printing.screening),
         lambda _: count_passed(store, office),
+        lambda _: index_addresses_next(store, office),
+        lambda _: late.tell_next(),
+        lambda owner: take_incoming_next(taking, owner),
+        lambda owner: offer_next(store, owner, office),
+        lambda owner: replace_next(store, owner, office),
+        keeping_clocks(store, settings.retention, office),
         partial(_expire, store, settings),
         partial(_checkpoint, store),
     ]
@@ -100,6 +125,8 @@ async def _repeat(job: Job, owner: str, stop: asyncio.Event) -> None:
             await asyncio.wait_for(stop.wait(), PAUSE)
         except TimeoutError:
             continue
+    if isinstance(job, Mailing):
+        await job.drain()
 
 
 async def _expire(store: Store, settings: Settings, owner: str) -> bool:

@@ -24,6 +24,8 @@ from PIL import Image as Pictures
 
 from relay.domain.reply_code import Side
 from relay.domain.sheet import (
+    FORMER_RETURN_ADDRESS,
+    FORWARD,
     HEADER,
     INSTRUCTIONS,
     MARKS,
@@ -221,9 +223,9 @@ def _cleaned(image: Image, dpi: float, geometry: Geometry, side: Side | None) ->
 
 def _printed(side: Side) -> Iterator[Rect]:
     """The parts of a sheet on which nobody writes."""
-    yield from (*MARKS, *MATRICES, HEADER, *READABLE, INSTRUCTIONS, RETURN_ADDRESS)
+    yield from (*MARKS, *MATRICES, HEADER, *READABLE, INSTRUCTIONS, RETURN_ADDRESS, FORMER_RETURN_ADDRESS)
     if side is TICK_SIDE:
-        yield TICKS
+        yield from (TICKS, FORWARD)
 
 
 def _side(codes: list[matrix.Matrix]) -> Side | None:

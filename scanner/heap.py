@@ -11,11 +11,11 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from relay.domain.lives import SENT, PageState
+from relay.domain.lives import ANSWERABLE, PageState
 from relay.domain.reasons import PageDoubt
 from relay.domain.reply_code import ALPHABET, GROUP, NotAReplyCodeError, ReplyCode, Side, read_code
 from relay.sealing import ContentKey, PrivateKey
-from relay.store.letters import is_rendered, read_body
+from relay.store.letters import is_rendered, printed_name
 from relay.store.tables import (
     ON_HEAP,
     facilities,
@@ -27,6 +27,7 @@ from relay.store.tables import (
     reply_orders,
 )
 from scanner.reading import Reading, scan_key
+from scanner.steps import is_for_nobody
 from scanner.suggesting import Known, Why, plain, with_neighbours
 
 CANDIDATES: Final = 20
@@ -50,6 +51,8 @@ class WaitingPage:
     number: int
     doubt: PageDoubt
     since: datetime.datetime
+    for_nobody: bool
+    """See `scanner.steps.is_for_nobody`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ class Candidate:
 def _waiting(row: sa.Row[Any]) -> WaitingPage:
     # A page that was put away and taken back waits without a doubt of its own.
     doubt = PageDoubt(row.doubt) if row.doubt else PageDoubt.NO_CODE
-    return WaitingPage(row.id, row.scan_id, row.number, doubt, row.state_since)
+    return WaitingPage(row.id, row.scan_id, row.number, doubt, row.state_since, is_for_nobody(row))
 
 
 async def waiting_pages(connection: AsyncConnection) -> list[WaitingPage]:
@@ -166,7 +169,7 @@ async def searched(connection: AsyncConnection, office: PrivateKey, search: str)
         found = await _candidates(connection, office, [read_code(search).code])
     except NotAReplyCodeError:
         found = []
-    if not found and (names := await _named(connection, plain(search).split())):
+    if not found and (names := await named(connection, search)):
         found = await _candidates(connection, office, await _newest(connection, letters.c.prisoner_id.in_(names)))
     if not found and len(symbols) >= GROUP and set(symbols) <= set(ALPHABET):
         part = reply_order_letters.c.code.contains(symbols, autoescape=True)
@@ -178,7 +181,7 @@ async def _newest(connection: AsyncConnection, which: sa.ColumnElement[bool]) ->
     query = (
         sa.select(reply_order_letters.c.code)
         .join(letters, letters.c.id == reply_order_letters.c.letter_id)
-        .where(letters.c.state.in_(SENT), is_rendered(), which)
+        .where(letters.c.state.in_(ANSWERABLE), is_rendered(), which)
         .group_by(reply_order_letters.c.code)
         .order_by(sa.func.max(letters.c.created_at).desc())
         .limit(CANDIDATES)
@@ -208,7 +211,7 @@ async def _candidates(
     of_codes: dict[str, list[Any]] = {}
     for row in rows.all():
         # Not in the query: SQLite would go through all letters in these states, and look for the few among them.
-        if row.state in SENT:
+        if row.state in ANSWERABLE:
             of_codes.setdefault(row.code, []).append(row)
     return [
         Candidate(
@@ -216,7 +219,7 @@ async def _candidates(
             same[0].code,
             same[0].prisoner,
             same[0].facility,
-            tuple([(await read_body(connection, row.id, office)).printed_name for row in same]),
+            tuple([await printed_name(connection, row.id, office) for row in same]),
             max(row.created_at for row in same),
             (whys or {}).get(code),
         )
@@ -225,8 +228,9 @@ async def _candidates(
     ]
 
 
-async def _named(connection: AsyncConnection, words: list[str]) -> list[str]:
-    """The prisoners whose name has all these words; none for no words."""
+async def named(connection: AsyncConnection, search: str) -> list[str]:
+    """The ids of the prisoners whose name has all words of the search; none for no words."""
+    words = plain(search).split()
     if not words:
         return []
     everyone = (await connection.execute(sa.select(prisoners.c.id, prisoners.c.name))).all()

@@ -16,6 +16,7 @@ import structlog
 from relay.config import Installation, Settings
 from relay.domain.lives import ReplyState, ScanState
 from relay.domain.ports import Screening
+from relay.domain.scan_parts import ORIGINAL, page_picture, page_untouched
 from relay.domain.sheet import TICK_SIDE
 from relay.opened import private_folder
 from relay.sealing import ContentKey, PrivateKey
@@ -87,12 +88,12 @@ async def _split(
 ) -> None:
     async with store.database.reading() as connection:
         key = await scan_key(connection, scan_id, office)
-        original = await find_blob(connection, key.context, steps.ORIGINAL)
+        original = await find_blob(connection, key.context, ORIGINAL)
         facility_id = await connection.scalar(sa.select(scans.c.facility_id).where(scans.c.id == scan_id))
         done = await steps.read_already(connection, scan_id)
     reader = _Reader(store, engine, owner, key)
     with private_folder() as folder:
-        path = folder / steps.ORIGINAL
+        path = folder / ORIGINAL
         with path.open("wb") as file:
             async for chunk in store.blobs.get(original, key):
                 file.write(chunk)
@@ -241,11 +242,11 @@ async def _assemble(store: Store, office: PrivateKey, reply_id: str) -> None:
         blobs = await find_blobs(connection, reply.scan_key.context)
     sent = []
     for page in reply.pages:
-        picture = await store.blobs.get_bytes(blobs[steps.page_picture(page.number)], reply.scan_key)
+        picture = await store.blobs.get_bytes(blobs[page_picture(page.number)], reply.scan_key)
         untouched = None
         if page.covered:
             picture = await asyncio.to_thread(cover, picture, page.covered)
-        elif part := blobs.get(steps.page_untouched(page.number)):
+        elif part := blobs.get(page_untouched(page.number)):
             untouched = await store.blobs.get_bytes(part, reply.scan_key)
         sent.append(reply_steps.SentPage(picture, untouched, without_covered(page.reading.lines, page.covered)))
     shown = [AssembledPage(page.picture, page.lines) for page in sent]

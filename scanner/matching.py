@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from relay.domain.lives import SENT, LetterState, PageState
+from relay.domain.lives import ANSWERABLE, LetterState, PageState
 from relay.domain.reasons import PageDoubt, ReplyDoubt
 from relay.domain.reply_code import SPECIMEN, ReplyCode, Side
 from relay.domain.sheet import TICK_SIDE
@@ -19,7 +19,7 @@ SUREST: Final = frozenset({Method.MATRIX, Method.MATRIX_SCALED, Method.MATRIX_CR
 
 def answerable(state: LetterState, *, rendered: bool) -> bool:
     """Whether a page can be the answer to a letter in this state."""
-    return rendered and state in SENT
+    return rendered and state in ANSWERABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,14 @@ class Circumstances:
     """From which all pages of its scan are, where somebody said so."""
 
 
+_ERASED: Final = Placing(PageState.HELD, doubt=PageDoubt.ERASED)
+
+
+def not_erased(ordered: Sequence[Ordered]) -> list[Ordered]:
+    """Those whose senders still want an answer: of the greetings on a card perhaps only some."""
+    return [order for order in ordered if order.letter_state is not LetterState.ERASED]
+
+
 def placing(codes: PageCodes, ordered: Sequence[Ordered], about: Circumstances) -> Placing:
     """Decide for one page; `ordered` is what its code was given out for."""
     if codes.contradictory or (codes.agreed and (about.clashes or _on_wrong_side(codes.agreed, about.tick_side))):
@@ -63,7 +71,10 @@ def placing(codes: PageCodes, ordered: Sequence[Ordered], about: Circumstances) 
         return Placing(PageState.UNMATCHED, doubt=PageDoubt.UNKNOWN_CODE)
     if code.sheet is not None and code.sheet > ordered[0].sheets:
         return Placing(PageState.HELD, doubt=PageDoubt.CONTRADICTION)
-    if not all(answerable(order.letter_state, rendered=order.rendered) for order in ordered):
+    meant = not_erased(ordered)
+    if not meant:
+        return Placing(PageState.VOID, doubt=PageDoubt.BLANK) if about.blank else _ERASED
+    if not all(answerable(order.letter_state, rendered=order.rendered) for order in meant):
         return Placing(PageState.HELD, doubt=PageDoubt.LETTER_NOT_SENT)
     if about.facility_id is not None and {order.facility_id for order in ordered} != {about.facility_id}:
         return Placing(PageState.HELD, doubt=PageDoubt.OTHER_FACILITY)
@@ -72,7 +83,7 @@ def placing(codes: PageCodes, ordered: Sequence[Ordered], about: Circumstances) 
     if about.seen:
         return Placing(PageState.HELD, doubt=PageDoubt.DUPLICATE)
     # The answer to a card goes to all who wrote on it, whichever of them it is given to.
-    return Placing(PageState.PLACED, letter_id=ordered[0].letter_id)
+    return Placing(PageState.PLACED, letter_id=meant[0].letter_id)
 
 
 def _on_wrong_side(code: CodeRead, tick_side: bool | None) -> bool:

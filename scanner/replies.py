@@ -14,16 +14,16 @@ from relay.domain.letters import Word
 from relay.domain.lives import PageState, ReplyState
 from relay.domain.reasons import ReplyDoubt
 from relay.domain.reply_code import Side
+from relay.domain.scan_parts import page_untouched
 from relay.domain.sheet import Tick
 from relay.sealing import ContentKey, PrivateKey
-from relay.store.letters import read_body
+from relay.store.letters import printed_name
 from relay.store.sealed import find_blobs
-from relay.store.tables import corrections, facilities, letters, pages, prisoners, replies, ticks, volunteers
+from relay.store.tables import corrections, facilities, letters, pages, prisoners, replies, scans, ticks, volunteers
 from scanner.covering import without_covered
 from scanner.heap import Queue
 from scanner.reading import Reading
 from scanner.reply_steps import ReplyPage, to_assemble, version
-from scanner.steps import page_untouched
 from scanner.transcript import Lines
 
 SHOWN: Final = 200
@@ -90,6 +90,8 @@ class CheckedReply:
     listed: ListedReply
     state: ReplyState
     letters: tuple[AnsweredLetter, ...]
+    forwarded: int
+    """How many other correspondents get it too."""
     pages: tuple[CheckedPage, ...]
     missing: tuple[tuple[int, Side], ...]
     version: str
@@ -113,7 +115,14 @@ _LISTED: Final = (
     .join(letters, letters.c.id == replies.c.letter_id)
     .join(prisoners, prisoners.c.id == letters.c.prisoner_id)
     .join(facilities, facilities.c.id == prisoners.c.facility_id)
-    .where(replies.c.pages_of.is_(None))  # of a card the one that has the pages
+    .join(scans, scans.c.id == replies.c.scan_id)
+    .where(
+        replies.c.pages_of.is_(None),  # of a card the one that has the pages
+        # Of which there is something to see.
+        replies.c.state != ReplyState.ERASED,
+        replies.c.destroyed_at.is_(None),
+        scans.c.destroyed_at.is_(None),
+    )
 )
 _HELD: Final = (replies.c.state == ReplyState.HELD, replies.c.pages_of.is_(None))
 
@@ -183,6 +192,7 @@ async def one(connection: AsyncConnection, reply_id: str, office: PrivateKey) ->
         listed[0],
         found.state,
         await _answered(connection, reply_id, office),
+        await forwarded_to(connection, reply_id),
         tuple(
             CheckedPage(
                 page,
@@ -202,15 +212,19 @@ async def _answered(connection: AsyncConnection, reply_id: str, office: PrivateK
     rows = await connection.execute(
         sa.select(letters.c.id, letters.c.created_at)
         .join(replies, replies.c.letter_id == letters.c.id)
-        .where(sa.func.coalesce(replies.c.pages_of, replies.c.id) == reply_id)
+        .where(sa.func.coalesce(replies.c.pages_of, replies.c.id) == reply_id, ~replies.c.forwarded)
         .order_by(letters.c.id)
     )
     return tuple(
-        [
-            AnsweredLetter(row.id, (await read_body(connection, row.id, office)).printed_name, row.created_at)
-            for row in rows.all()
-        ]
+        [AnsweredLetter(row.id, await printed_name(connection, row.id, office), row.created_at) for row in rows.all()]
     )
+
+
+async def forwarded_to(connection: AsyncConnection, reply_id: str) -> int:
+    """How many other correspondents get a reply too."""
+    alive = replies.c.state.not_in([ReplyState.VOID, ReplyState.ERASED])
+    query = sa.select(sa.func.count()).where(replies.c.pages_of == reply_id, replies.c.forwarded, alive)
+    return (await connection.execute(query)).scalar_one()
 
 
 async def with_page(connection: AsyncConnection, page_id: str, office: PrivateKey) -> tuple[CheckedReply, CheckedPage]:

@@ -15,6 +15,7 @@ from relay.domain.lives import WORKER, Actor, LetterState, PageState, Record, Re
 from relay.domain.reasons import PageDoubt
 from relay.domain.reply_code import Side
 from relay.domain.reply_parts import REPLY_PDF, reply_picture_part, reply_untouched_part
+from relay.domain.ticks import ABOUT_THE_PRISONER
 from relay.sealing import ContentKey, Context, PrivateKey, PublicKey
 from relay.store.database import new_id
 from relay.store.leases import FREE, FRESH
@@ -22,6 +23,7 @@ from relay.store.sealed import Store, find_blobs, load_key, name_blob, save_key
 from relay.store.tables import blobs, conversations, corrections, inboxes, letters, pages, replies, ticks
 from relay.store.transitions import move, note
 from relay.store.work import ChangedMeanwhileError
+from scanner import forwarding
 from scanner.matching import PlacedPage, missing_sides, reply_doubt
 from scanner.reading import Box, Reading, opened_boxes, scan_key, sealed_boxes
 from scanner.tick_steps import forget_ticks, renew_released
@@ -74,25 +76,27 @@ class ToAssemble:
     pages: tuple[ReplyPage, ...]
     missing: tuple[tuple[int, Side], ...]
     ticks: tuple[str, ...]
+    forwarded: bool
+    """Whether it answers another correspondent, and the prisoner wants this sender to have it too."""
     scan_key: ContentKey
 
     @property
     def content(self) -> tuple[Any, ...]:
         """All that its sender gets, or that decides about it."""
-        return self.state, self.pages, self.missing, self.ticks
+        return self.state, self.pages, self.missing, self.ticks, self.inbox.data
 
 
 async def look_over(store: Store, office: PrivateKey, reply_id: str, *, release_unseen: bool) -> None:
     """Decide whether a person has to look at an open reply before its sender gets it. Raises SealBrokenError.
 
-    The replies to the other letters on a card go the same way.
+    Those to the other letters on a card, and what is forwarded, go the same way.
     """
     now = store.database.clock()
     async with store.database.writing() as connection:
         held = sa.select(replies).where(_group(reply_id)).order_by(replies.c.id).with_for_update()
         group = (await connection.execute(held)).all()
-        row = next(one for one in group if one.id == reply_id)
-        if row.state != ReplyState.OPEN:
+        row = next((one for one in group if one.id == reply_id), None)
+        if row is None or row.state != ReplyState.OPEN:
             raise ReplyChangedError
         key = await scan_key(connection, row.scan_id, office)
         found = await _pages(connection, reply_id, key)
@@ -162,6 +166,9 @@ async def take_out(store: Store, page_id: str, volunteer_id: str) -> None:
         reply_id = (await _placed(connection, page_id)).reply_id
         group = await _held(connection, reply_id)
         await forget_ticks(connection, page_id, by=by, at=now)
+        if not await forwarding.is_meant(connection, reply_id):
+            void = await forwarding.void(connection, reply_id, by=by, at=now)
+            group = [one for one in group if one not in void]
         await move(
             connection,
             Record.PAGE,
@@ -235,6 +242,8 @@ async def to_assemble(connection: AsyncConnection, reply_id: str, office: Privat
     key = await scan_key(connection, row.scan_id, office)
     found = await _pages(connection, holder, key)
     ticked = sa.select(ticks.c.tick).where(ticks.c.page_id.in_([page.id for page in found]), ticks.c.clear)
+    if row.forwarded:
+        ticked = ticked.where(ticks.c.tick.in_(ABOUT_THE_PRISONER))
     return ToAssemble(
         reply_id,
         ReplyState(row.state),
@@ -245,6 +254,7 @@ async def to_assemble(connection: AsyncConnection, reply_id: str, office: Privat
         found,
         () if row.complete else await _missing(connection, holder),
         tuple(sorted(set(await connection.scalars(ticked)))),
+        row.forwarded,
         key,
     )
 
@@ -285,6 +295,7 @@ async def release(store: Store, office: PrivateKey, reply: ToAssemble, pdf: byte
         by_person=tuple(number for number, page in enumerate(reply.pages, 1) if page.reading.by_person),
         missing=reply.missing,
         ticks=reply.ticks,
+        forwarded=reply.forwarded,
     )
     sealed = key.encrypt(transcript.model_dump_json().encode())
     now = store.database.clock()
@@ -311,15 +322,18 @@ async def release(store: Store, office: PrivateKey, reply: ToAssemble, pdf: byte
             await note(connection, Record.REPLY, reply.id, by=WORKER, at=now, reason=CORRECTED)
         else:
             await move(connection, Record.REPLY, reply.id, ReplyState.RELEASED, by=WORKER, at=now, **values)
-            if states[reply.letter_id] in {LetterState.APPROVED, LetterState.PRINTED, LetterState.POSTED}:
+            # What answers another letter proves nothing about this one.
+            unproved = {LetterState.APPROVED, LetterState.PRINTED, LetterState.POSTED}
+            if not reply.forwarded and states[reply.letter_id] in unproved:
                 await move(connection, Record.LETTER, reply.letter_id, LetterState.DELIVERED, by=WORKER, at=now)
     for blob_id in old.values():
         await store.blobs.delete(blob_id)
 
 
 def _group(reply_id: str) -> sa.ColumnElement[bool]:
-    """The reply that holds the pages, and those to the other letters on the card."""
-    return sa.or_(replies.c.id == reply_id, replies.c.pages_of == reply_id)
+    """The reply that holds the pages, and those to others that have the same; without those that are no more."""
+    alive = replies.c.state.not_in([ReplyState.VOID, ReplyState.ERASED])
+    return sa.and_(sa.or_(replies.c.id == reply_id, replies.c.pages_of == reply_id), alive)
 
 
 async def _held(connection: AsyncConnection, reply_id: str) -> list[str]:

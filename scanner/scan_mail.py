@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.errors import MessageError
@@ -20,25 +20,25 @@ from typing import Final
 
 import sqlalchemy as sa
 import structlog
-from aiosmtpd.smtp import SMTP, Envelope, Session, syntax
+from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from relay.config import ScanSettings
 from relay.domain.lives import WORKER, Record, ScanState
+from relay.domain.scan_parts import ORIGINAL
 from relay.log import failed
+from relay.mail.serving import Connection, serving
 from relay.sealing import Context, PrivateKey
 from relay.store.sealed import Store, find_blob, load_key
 from relay.store.tables import scans
 from relay.store.work import work_on_next
 from scanner.limits import Limits, NoAttachmentError, ScanRefusedError, TooManyPartsError
-from scanner.steps import ORIGINAL, Source, is_file, note_count, place, reject, take_in
+from scanner.steps import Source, is_file, note_count, place, reject, take_in
 
 LOG: Final = structlog.get_logger()
 MOST_MEGABYTES: Final = 30
 """Size of a mail, in units of 10^6 bytes: most scanners send no larger ones, and it lies in memory several times."""
 AT_ONCE: Final = 2
 """Mails that come in at the same time; further ones wait."""
-DRAIN_SECONDS: Final = 30
-"""How long a mail that is just coming in is waited for when the process is asked to stop."""
 
 LINES: Final = 1_000_000
 """Lines of a mail that is taken apart. One of MOST_MEGABYTES has 400,000; more only make work."""
@@ -79,31 +79,13 @@ async def taking_mail(store: Store, settings: ScanSettings) -> AsyncIterator[int
 
 @asynccontextmanager
 async def _listening(store: Store, settings: ScanSettings, port: int) -> AsyncIterator[int]:
-    inbox, at_once = _Inbox(store, settings), asyncio.Semaphore(AT_ONCE)
-    server = await asyncio.get_running_loop().create_server(
-        lambda: _Connection(inbox, at_once), settings.mail_host, port
-    )
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN_SECONDS):
-                for _ in range(AT_ONCE):
-                    await at_once.acquire()
+    inbox = _Inbox(store, settings)
 
+    def connected(places: asyncio.Semaphore) -> Connection:
+        return Connection(inbox, places, MOST_MEGABYTES)
 
-class _Connection(SMTP):
-    """One connection. Its greeting names neither the machine nor the program."""
-
-    def __init__(self, inbox: _Inbox, at_once: asyncio.Semaphore) -> None:
-        super().__init__(inbox, data_size_limit=MOST_MEGABYTES * 1_000_000, hostname="localhost", ident="ESMTP")
-        self._at_once = at_once
-
-    @syntax("DATA")
-    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's
-        async with self._at_once:
-            await super().smtp_DATA(arg)
+    async with serving(connected, settings.mail_host, port, at_once=AT_ONCE) as taken:
+        yield taken
 
 
 class _Inbox:

@@ -12,6 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.lives import WORKER, Actor, LetterState, PageState, Record, ReplyState, ScanState, Who
+from relay.domain.reasons import PageDoubt
+from relay.domain.scan_parts import ORIGINAL, page_picture, page_untouched
 from relay.sealing import ContentKey, Context, PrivateKey
 from relay.store import leases
 from relay.store.database import alone, new_id
@@ -19,13 +21,13 @@ from relay.store.letters import is_rendered, on_card_with, ordered_by
 from relay.store.sealed import Store, name_blob, save_key
 from relay.store.tables import letters, pages, replies, scans
 from relay.store.transitions import NotThereError, begin, move, note
+from relay.store.work import ChangedMeanwhileError
 from scanner.codes import PageCodes
 from scanner.limits import GOES_AGAIN, Reason
-from scanner.matching import Circumstances, answerable, clashing_backs, placing
+from scanner.matching import Circumstances, answerable, clashing_backs, not_erased, placing
 from scanner.reading import Reading, scan_key
 from scanner.tick_steps import note_ticks
 
-ORIGINAL: Final = "original"
 CAME_AGAIN: Final = "came_again"
 """The reason in the event of a scan whose bytes came once more."""
 
@@ -48,16 +50,6 @@ def is_file() -> sa.ColumnElement[bool]:
 
 class PageNotOpenError(Exception):
     """The page does not wait for a person, or the letter cannot have an answer."""
-
-
-def page_picture(number: int) -> str:
-    """The part of a scan that is the cleaned picture of a page."""
-    return f"page-{number}.jpg"
-
-
-def page_untouched(number: int) -> str:
-    """The part of a scan that is a page as it came."""
-    return f"page-{number}.untouched.jpg"
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,8 +235,10 @@ async def _place_by_code(
     code = reading.codes.agreed
     ordered = await ordered_by(connection, code.code) if code else []
     where = placing(reading.codes, ordered, about)
-    to = [order.letter_id for order in ordered]
+    to = [order.letter_id for order in not_erased(ordered)]
     reply_id = await _open_reply(connection, to, scan_id, WORKER, store) if where.letter_id else None
+    if code is not None and reply_id is not None and await ordered_by(connection, code.code) != ordered:
+        raise ChangedMeanwhileError  # its sender has just erased the conversation
     if code is not None:
         values |= {"code": code.code, "sheet": code.sheet, "side": code.side, "method": code.method}
     await move(
@@ -280,12 +274,13 @@ async def _open_reply(connection: AsyncConnection, to: Sequence[str], scan_id: s
     Several are greetings on one card: the reply to the first holds the pages, those to the others have the same.
     """
     # Whoever looks a reply over, checks it or takes its last page out holds it: no page gets into it meanwhile.
-    these = sa.select(replies.c.id).where(replies.c.scan_id == scan_id, replies.c.letter_id.in_(to))
+    answers = (replies.c.scan_id == scan_id, ~replies.c.forwarded)
+    these = sa.select(replies.c.id).where(*answers, replies.c.letter_id.in_(to))
     await connection.execute(these.order_by(replies.c.id).with_for_update())
     holder = sa.func.coalesce(replies.c.pages_of, replies.c.id)
     unreleased = replies.c.state.in_([ReplyState.OPEN, ReplyState.HELD])
     count, still = sa.func.count(), (replies.c.letter_id.in_(to), unreleased)
-    same = sa.select(holder).where(replies.c.scan_id == scan_id).group_by(holder)
+    same = sa.select(holder).where(*answers).group_by(holder)
     # Exactly these: who was on the card when the first page came need not be who is on it now.
     same = same.having(count == len(to), count.filter(*still) == len(to))
     reply_id: str | None = (await connection.execute(same)).scalar_one_or_none()
@@ -320,6 +315,8 @@ async def place_by_hand(store: Store, office: PrivateKey, page_id: str, letter_i
     by = Actor(Who.VOLUNTEER, volunteer_id)
     async with store.database.writing() as connection:
         page = await _waits_for_person(connection, page_id)
+        if is_for_nobody(page):
+            raise PageNotOpenError
         reading = Reading.opened(page.reading, await scan_key(connection, page.scan_id, office), page.number)
         meant = [letter_id, *await on_card_with(connection, letter_id, page.code)]
         # Whoever releases a reply holds its letters: so no page gets into one that is just being released.
@@ -352,10 +349,15 @@ async def take_back(store: Store, page_id: str, volunteer_id: str) -> None:
     """Put a page on the heap again that was taken for empty, or put away. Raises PageNotOpenError."""
     by, now = Actor(Who.VOLUNTEER, volunteer_id), store.database.clock()
     async with store.database.writing() as connection:
-        state = await connection.scalar(sa.select(pages.c.state).where(pages.c.id == page_id).with_for_update())
-        if state != PageState.VOID:
+        page = (await connection.execute(sa.select(pages).where(pages.c.id == page_id).with_for_update())).one_or_none()
+        if page is None or page.state != PageState.VOID or page.reading is None:  # its time is over
             raise PageNotOpenError
         await move(connection, Record.PAGE, page_id, PageState.UNMATCHED, by=by, at=now)
+
+
+def is_for_nobody(page: sa.Row[Any]) -> bool:
+    """Whether its code says that a page answers an erased letter. One without a code may still be another's."""
+    return page.doubt == PageDoubt.ERASED and page.code is not None
 
 
 async def _waits_for_person(connection: AsyncConnection, page_id: str) -> sa.Row[Any]:

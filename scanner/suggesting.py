@@ -26,7 +26,7 @@ from rapidfuzz import fuzz, process
 from rapidfuzz.distance import Levenshtein
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from relay.domain.lives import SENT, ReplyState
+from relay.domain.lives import ANSWERABLE, ReplyState
 from relay.domain.reply_code import LENGTH, Side
 from relay.store.letters import is_rendered
 from relay.store.tables import letters, prisoners, replies, reply_order_letters, reply_orders
@@ -182,7 +182,8 @@ def _ordered(points: Points, candidates: Mapping[str, _Letter], facility_id: str
 
 async def _letters(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> dict[str, _Letter]:
     """The letters that can have an answer, by code, the newest first."""
-    answered = sa.exists().where(replies.c.letter_id == letters.c.id, replies.c.state != ReplyState.VOID)
+    answers = (replies.c.state != ReplyState.VOID, ~replies.c.forwarded)
+    answered = sa.exists().where(replies.c.letter_id == letters.c.id, *answers)
     rows = await connection.execute(
         sa.select(
             reply_orders.c.code,
@@ -202,7 +203,7 @@ async def _letters(connection: AsyncConnection, *which: sa.ColumnElement[bool]) 
     found: dict[str, _Letter] = {}
     for *letter, state in rows:
         # Not in the query: SQLite would go through all letters in these states, and look for the few among them.
-        if state in SENT:
+        if state in ANSWERABLE:
             found.setdefault(letter[0], _Letter(*letter))
     return found
 
@@ -317,7 +318,7 @@ _APART: Final = 5
 
 async def _named(connection: AsyncConnection, pages: Sequence[FoundPage]) -> dict[int, dict[str, float]]:
     """The prisoners with letters out there whose names seem to be on each page, and how sure that is, up to 1."""
-    out = sa.exists().where(letters.c.prisoner_id == prisoners.c.id, letters.c.state.in_(SENT))
+    out = sa.exists().where(letters.c.prisoner_id == prisoners.c.id, letters.c.state.in_(ANSWERABLE))
     rows = (await connection.execute(sa.select(prisoners.c.id, prisoners.c.name).where(out))).all()
     return await asyncio.to_thread(_find_names, [(row.id, row.name) for row in rows], pages)
 

@@ -33,7 +33,10 @@ _TAKEN_BACK: Final = 0.75
 _SEEN: Final = 0.55
 """Least share of the outline of a box that can be seen."""
 _NOT_SEEN: Final = 0.4
-"""Share under which there is none: a ruled line of the other side may lie on one of the four edges."""
+"""Share under which there is none: a ruled line of the other side, or the edge of the box above, may lie on one of the
+four edges."""
+_ALWAYS: Final = list(Tick).index(Tick.FORWARD)
+"""How many boxes every sheet has; older ones lack the last."""
 
 
 def measure(sheet: NDArray[np.uint8]) -> tuple[BoxInk, ...]:
@@ -47,13 +50,17 @@ def measure(sheet: NDArray[np.uint8]) -> tuple[BoxInk, ...]:
 
 def read(boxes: Sequence[BoxInk]) -> dict[Tick, bool | None]:
     """Whether each box is ticked; None where that is not clear. Nothing for a page on which none were measured."""
-    return {tick: _ticked(box) for tick, box in zip(Tick, boxes, strict=False)}
+    return {
+        tick: False if tick is Tick.FORWARD and box.outline < _NOT_SEEN else _ticked(box)
+        for tick, box in zip(Tick, boxes, strict=False)
+    }
 
 
 def is_tick_side(boxes: Sequence[BoxInk]) -> bool | None:
     """Whether the page is printed as the side with the tick boxes; None where that cannot be told."""
+    boxes = boxes[:_ALWAYS]
     seen = sum(box.outline >= _SEEN for box in boxes)
-    if seen > len(Tick) / 2:
+    if seen > _ALWAYS / 2:
         return True
     if boxes and all(box.outline < _NOT_SEEN for box in boxes):
         return False

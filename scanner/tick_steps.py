@@ -18,7 +18,7 @@ from relay.store.sealed import Store
 from relay.store.tables import letters, pages, prisoners, replies, ticks
 from relay.store.transitions import NotThereError
 
-TO_SETTLE: Final = (Tick.PAGES_MISSING, Tick.NEED_PAPER, Tick.BEING_MOVED, Tick.PLEASE_STOP)
+TO_SETTLE: Final = (Tick.PAGES_MISSING, Tick.NEED_PAPER, Tick.BEING_MOVED, Tick.PLEASE_STOP, Tick.FORWARD)
 """Ticks that ask something of the office; the others are for the sender alone."""
 
 

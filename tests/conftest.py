@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import datetime
+import grp
 import ipaddress
 import os
 import pwd
+import secrets
 import shutil
 import socket
 import subprocess
@@ -23,6 +27,11 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from relay.sealing import PrivateKey
 from relay.store.blobs import Blobs
@@ -229,6 +238,14 @@ virtual_mailbox_base = {folder}/mail
 virtual_mailbox_maps = static:all/
 virtual_uid_maps = static:{nobody}
 virtual_gid_maps = static:{nobody}
+relay_domains = relay.example
+transport_maps = inline:{{ relay.example=lmtp:[127.0.0.1]:{lmtp_port} }}
+queue_run_delay = 1s
+minimal_backoff_time = 1s
+maximal_backoff_time = 1s
+smtpd_restriction_classes = greylisting
+greylisting = check_policy_service unix:{folder}/greylisting
+smtpd_recipient_restrictions = check_recipient_access regexp:{folder}/recipients, reject_unauth_destination
 default_transport = error:no mail leaves this machine
 relay_transport = error:no mail leaves this machine
 """
@@ -244,19 +261,35 @@ proxymap unix - - n - - proxymap
 virtual unix - n n - - virtual
 error unix - - n - - error
 retry unix - - n - - error
+lmtp unix - - n - - lmtp
 anvil unix - - n - 1 anvil
 tlsmgr unix - - n 1000? 1 tlsmgr
 postlog unix-dgram n - n - 1 postlogd
 """
 
 
+_POSTFIX_RECIPIENTS = """\
+/^unknown/ 550 5.1.1 no such mailbox
+/^full/ 452 4.2.2 the mailbox is full
+/^slow/ sleep 4
+/^greylisted/ greylisting
+"""
+
+
 @dataclass(frozen=True)
 class MailServer:
-    """A running postfix that takes mail for anybody at sender.example and refuses every other recipient."""
+    """A running postfix that takes mail for anybody at sender.example and refuses every other recipient.
+
+    But what comes for relay.example it hands over by LMTP, to whoever listens at that port.
+    Names that begin with one of `_POSTFIX_RECIPIENTS` are treated so.
+    """
 
     host: str
     port: int
     arrived: Path
+    folder: Path
+    """Of its configuration."""
+    lmtp_port: int
 
     def mails(self, count: int) -> list[EmailMessage]:
         """The delivered mails, oldest first, once there are `count` of them; the test fails after 10 seconds."""
@@ -281,14 +314,15 @@ def _postfix() -> Iterator[MailServer]:
     for name, owner in [("queue", 0), ("data", pwd.getpwnam("postfix").pw_uid), ("mail", nobody)]:
         (folder / name).mkdir()
         os.chown(folder / name, owner, 0)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    (folder / "main.cf").write_text(_POSTFIX_MAIN.format(folder=folder, nobody=nobody))
+    with socket.create_server(("127.0.0.1", 0)) as free, socket.create_server(("127.0.0.1", 0)) as free_too:
+        port, lmtp_port = free.getsockname()[1], free_too.getsockname()[1]
+    (folder / "main.cf").write_text(_POSTFIX_MAIN.format(folder=folder, nobody=nobody, lmtp_port=lmtp_port))
     (folder / "master.cf").write_text(_POSTFIX_MASTER.format(port=port))
+    (folder / "recipients").write_text(_POSTFIX_RECIPIENTS)
     postfix = ["postfix", "-c", str(folder)]
     subprocess.run([*postfix, "start"], check=True)
     try:
-        yield MailServer("127.0.0.1", port, folder / "mail" / "all" / "new")
+        yield MailServer("127.0.0.1", port, folder / "mail" / "all" / "new", folder, lmtp_port)
     finally:
         subprocess.run([*postfix, "stop"], check=True)
         shutil.rmtree(folder)
@@ -300,6 +334,134 @@ def mail_server(_postfix: MailServer) -> MailServer:
     for mail in _postfix.arrived.glob("*"):
         mail.unlink()
     return _postfix
+
+
+_DOVECOT = """\
+base_dir = {folder}/run
+state_dir = {folder}/state
+log_path = {folder}/log
+protocols = imap
+listen = 127.0.0.1
+ssl = yes
+ssl_cert = <{folder}/cert.pem
+ssl_key = <{folder}/key.pem
+disable_plaintext_auth = no
+mail_location = maildir:{folder}/mail/%u
+first_valid_uid = 1
+service imap-login {{
+  chroot =
+  inet_listener imap {{
+    port = {port}
+  }}
+  inet_listener imaps {{
+    port = {tls_port}
+  }}
+}}
+service anvil {{
+  chroot =
+}}
+passdb {{
+  driver = static
+  args = password={password}
+}}
+userdb {{
+  driver = static
+  args = uid={uid} gid={gid} home={folder}/mail/%u
+}}
+"""
+_WITHOUT_ROOT = """\
+default_internal_user = {user}
+default_internal_group = {group}
+default_login_user = {user}
+"""
+
+
+@dataclass(frozen=True)
+class ImapServer:
+    """A running dovecot with a mailbox for whoever has the password."""
+
+    host: str
+    port: int
+    tls_port: int
+    password: str
+    folder: Path
+    """Holds a Maildir for each user."""
+    owner: tuple[int, int]
+
+    def mailbox(self, user: str) -> Path:
+        """The Maildir of a user, made where it is not there yet."""
+        for part in ("", "cur", "new", "tmp"):
+            (self.folder / user / part).mkdir(exist_ok=True)
+            os.chown(self.folder / user / part, *self.owner)
+        return self.folder / user
+
+    def deliver(self, user: str, *mails: bytes) -> None:
+        """Put mails into the mailbox of a user, as a mail server does."""
+        for mail in mails:
+            name = f"{time.time_ns()}.{secrets.token_hex(4)}.example"
+            temporary = self.mailbox(user) / "tmp" / name
+            temporary.write_bytes(mail)
+            os.chown(temporary, *self.owner)
+            temporary.rename(self.mailbox(user) / "new" / name)
+
+    def left(self, user: str) -> list[bytes]:
+        """The mails in the mailbox of a user, by their names."""
+        found = [*(self.mailbox(user) / "new").iterdir(), *(self.mailbox(user) / "cur").iterdir()]
+        return [path.read_bytes() for path in sorted(found, key=lambda path: path.name)]
+
+
+def _certificate(folder: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    begins = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(begins)
+        .not_valid_after(begins + datetime.timedelta(days=1))
+        .sign(key, SHA256())
+    )
+    (folder / "cert.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    (folder / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
+@pytest.fixture(scope="session")
+def imap_server() -> Iterator[ImapServer]:
+    """A real dovecot on loopback, as root or as whoever runs the tests."""
+    program = shutil.which("dovecot") or shutil.which("dovecot", path="/usr/sbin")
+    if program is None:
+        pytest.fail("dovecot is missing: `./dev test` installs it, or: apt-get install dovecot-imapd", pytrace=False)
+    folder = Path(tempfile.mkdtemp(prefix="relay-imap-"))
+    folder.chmod(0o755)  # its parts run as several users
+    me = pwd.getpwuid(os.geteuid())
+    account = pwd.getpwnam("nobody") if me.pw_uid == 0 else me
+    (folder / "mail").mkdir()
+    os.chown(folder / "mail", account.pw_uid, account.pw_gid)
+    _certificate(folder)
+    with socket.create_server(("127.0.0.1", 0)) as free, socket.create_server(("127.0.0.1", 0)) as free_too:
+        port, tls_port = free.getsockname()[1], free_too.getsockname()[1]
+    password = secrets.token_hex(8)
+    config = _DOVECOT.format(
+        folder=folder, port=port, tls_port=tls_port, password=password, uid=account.pw_uid, gid=account.pw_gid
+    )
+    if me.pw_uid != 0:
+        config += _WITHOUT_ROOT.format(user=me.pw_name, group=grp.getgrgid(me.pw_gid).gr_name)
+    (folder / "dovecot.conf").write_text(config)
+    server = subprocess.Popen([program, "-F", "-c", folder / "dovecot.conf"], stderr=subprocess.PIPE)
+    try:
+        end = time.monotonic() + 20
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            log = folder / "log"
+            said = log.read_text() if log.exists() else ""
+            assert server.poll() is None, f"dovecot ended: {said}"
+            assert time.monotonic() < end, f"dovecot does not listen: {said}"
+            time.sleep(0.05)
+        yield ImapServer("127.0.0.1", port, tls_port, password, folder / "mail", (account.pw_uid, account.pw_gid))
+    finally:
+        server.terminate()
+        server.communicate()
+        shutil.rmtree(folder)
 
 
 # --- no network ---

@@ -39,7 +39,7 @@ from relay.domain.lives import WORKER, Actor, BatchState, Record, Who
 from relay.domain.reply_code import ReplyCode, Side
 from relay.installing import install
 from relay.mail.compose import Confirmation
-from relay.mail.outbox import Sender
+from relay.mail.sending import Sender
 from relay.opened import private_folder
 from relay.sealing import Context, InboxSecret, PrivateKey
 from relay.store import directory, leases, tables, volunteers
@@ -412,9 +412,12 @@ class House:
 
     def sender(self, *, desk: bool = False, **mail: Any) -> Sender:
         """What sends the mails, the desk's or the office's; `mail` are settings of the mail server."""
-        settings = self.settings.model_copy(update={"mail": self.settings.mail.model_copy(update=mail)})
         key = self.relay.private_key("desk") if desk else self.office_key
-        return Sender(self.store, settings, WORKER_NAME, key, desk=desk)
+        return Sender(self.store, self.mail_settings(**mail), WORKER_NAME, key, desk=desk)
+
+    def mail_settings(self, **mail: Any) -> Settings:
+        """The settings with these ones of the mail server."""
+        return self.settings.model_copy(update={"mail": self.settings.mail.model_copy(update=mail)})
 
     # looking
 
@@ -463,8 +466,8 @@ async def put_on_paper(printing: Printing, batch: str, pages: bytes, planned: Se
 async def send_all(sender: Sender) -> int:
     """Send until nothing is due any more; how many mails were tried."""
     count = 0
-    while await sender.send_next():
-        count += 1
+    while tried := await sender.send_next():
+        count += tried
     return count
 
 

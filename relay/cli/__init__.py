@@ -15,13 +15,34 @@ from censor_queue.profiles import ProfileError, UnknownProfileError
 from print.fonts import MissingFontError
 from relay import config, installing, log
 from relay.app import PortTakenError
-from relay.cli import audit, batch, directory, letter, named, reply, review, running, scan, setting_up, volunteer
+from relay.backup.archive import BackupRefusedError
+from relay.backup.making import NoRoomError
+from relay.backup.restoring import NotEmptyError
+from relay.cli import (
+    audit,
+    backup,
+    batch,
+    check,
+    directory,
+    key,
+    letter,
+    mail,
+    named,
+    reply,
+    retention,
+    review,
+    running,
+    scan,
+    setting_up,
+    volunteer,
+)
 from relay.cli.exits import Exit
 from relay.cli.letter_file import UnreadableLetterError
 from relay.cli.speaking import complain
 from relay.demo import paper, round_trip
 from relay.domain.directory import DirectoryFileError
 from relay.domain.lives import ForbiddenTransitionError
+from relay.domain.typed_key import NotAKeyError
 from relay.store import volunteers
 from scanner.replies import NoSuchReplyError
 from scanner.sane import NoScannerError, NoScanProgramError, ScannerError
@@ -52,6 +73,11 @@ EXITS: Final[dict[type[Exception], Exit]] = {
     NoScannerError: Exit.NOT_FOUND,
     ScannerError: Exit.REFUSED,
     ForbiddenTransitionError: Exit.REFUSED,
+    BackupRefusedError: Exit.REFUSED,
+    NotEmptyError: Exit.REFUSED,
+    NoRoomError: Exit.REFUSED,
+    NotAKeyError: Exit.REFUSED,
+    key.KeyThereError: Exit.REFUSED,
 }
 """Which error ends the command line with which code; its message is what the person reads."""
 
@@ -106,7 +132,13 @@ for command in (
     batch.batch,
     scan.scan,
     reply.reply,
+    mail.mail,
     review.review,
     audit.audit_group,
+    retention.retention_group,
+    check.check,
+    backup.backup_command,
+    backup.restore_command,
+    key.key,
 ):
     relay.add_command(command)

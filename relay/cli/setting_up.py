@@ -13,9 +13,11 @@ from print import printers
 from print.fonts import MissingFontError, load_fonts
 from relay import config, installing
 from relay.app import Relay, opened
+from relay.backup import making
 from relay.cli.exits import Exit
 from relay.cli.installed import with_relay
 from relay.cli.speaking import say
+from relay.mail.signing import load_signer
 from relay.store import directory
 from scanner.intake import sandbox_available
 from scanner.tesseract import MissingToolError, probe
@@ -69,6 +71,8 @@ async def _doctor_installation(relay_: Relay) -> None:
     await _doctor_profiles(relay_)
     await _doctor_printing(relay_)
     _doctor_scanning(relay_.installation)
+    _doctor_mail(relay_.installation)
+    _doctor_backups(relay_)
 
 
 def _doctor_keys(relay_: Relay) -> None:
@@ -114,3 +118,23 @@ def _doctor_scanning(installation: config.Installation) -> None:
             say("kraken: not found; it has an environment of its own: pipx install kraken")
         if not installation.scan_model.is_file():
             say(f"kraken: its model {installation.scan_model} is not there")
+
+
+def _doctor_backups(relay_: Relay) -> None:
+    """Say how old the newest backup in the installation's own folder is, where there is such a folder."""
+    folder = relay_.installation.folder / making.FOLDER
+    at = making.newest(folder, relay_.store.office)
+    if at is not None:
+        hours = (relay_.store.database.clock() - at).total_seconds() / 3600
+        say(f"backup: the newest in {folder} is {hours:.0f} hours old")
+    elif folder.is_dir():
+        say(f"backup: none in {folder}")
+
+
+def _doctor_mail(installation: config.Installation) -> None:
+    """Say what the signature of outgoing mails needs, and where answers go."""
+    signer = load_signer(installation)
+    if signer is None:
+        say("mail: not signed here (DKIM); where your mail server does not sign either, large providers refuse mails")
+    else:
+        say(f"mail: signed; the DNS has to have {signer.name} TXT {signer.record}")

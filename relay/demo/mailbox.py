@@ -1,4 +1,4 @@
-"""The demo's mail catcher: a real SMTP server that keeps every mail in a folder, and a screen to read them."""
+"""The demo's mail catcher: a real SMTP server that keeps every mail in a folder, and screens to read and answer it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from email.utils import format_datetime, make_msgid
 from pathlib import Path
 from typing import Final
 
+import aiosmtplib
 from aiohttp import BytesPayload, web
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from markupsafe import Markup, escape
 
 from relay.app import Relay
 from relay.web.keys import SETTINGS, STORE
-from relay.web.site import new_site, render
+from relay.web.site import fields_of, new_site, path_to, render
 
 ROUTES: Final = web.RouteTableDef()
 MAILS: Final = web.AppKey("mails", Path)
@@ -103,10 +105,39 @@ def _mail(request: web.Request) -> EmailMessage:
 @ROUTES.get("/{language}/mail/{mail}", name="mail")
 async def mail(request: web.Request) -> web.Response:
     """One mail."""
+    return _shown(request)
+
+
+def _shown(request: web.Request, *, answered: bool = False) -> web.Response:
     found = _mail(request)
     text = Markup("").join(_linked(text_of(found)))
     names = [part.get_filename() or "" for part in found.iter_attachments()]
-    return render(request, "demo/mail.html", mail=found, text=text, name=request.match_info["mail"], attachments=names)
+    return render(
+        request,
+        "demo/mail.html",
+        mail=found,
+        text=text,
+        name=request.match_info["mail"],
+        attachments=names,
+        answered=answered,
+    )
+
+
+@ROUTES.post("/{language}/mail/{mail}")
+async def answer(request: web.Request) -> web.Response:
+    """Hand an answer to the relay, as the mail server of the sender would."""
+    asked, text = _mail(request), (await fields_of(request)).get("text", "").strip()
+    if not text or asked["reply-to"] is None:
+        raise web.HTTPSeeOther(path_to(request, "mail", mail=request.match_info["mail"]))
+    written, now = EmailMessage(), request.app[STORE].database.clock()
+    written["From"], written["To"] = str(asked["to"]), str(asked["reply-to"])
+    written["Subject"], written["Date"] = f"Re: {asked['subject']}", format_datetime(now)
+    written["Message-ID"] = make_msgid(domain="supporter.example")
+    written["In-Reply-To"] = written["References"] = str(asked["message-id"])
+    written.set_content(text)
+    incoming = request.app[SETTINGS].incoming
+    await aiosmtplib.send(written, hostname=incoming.host, port=incoming.port, start_tls=False)
+    return _shown(request, answered=True)
 
 
 def _linked(text: str) -> list[Markup]:

@@ -109,7 +109,7 @@ class Round:
             write(kept, json.dumps(fields), mode=0o600)
         form = json.loads(kept.read_text("utf-8"))
         sent = await self._post(address, form | {"action": "send"})
-        if form["phrase"] not in unescape(sent):
+        if form["phrase"] not in unescape(re.sub(r"<[^>]+>", "", sent)):
             raise RoundFailedError("the letter was not taken")
         return f"{len(TEXT)} characters to {PRISONER.name}"
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import random
+import os
 import socket
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +21,7 @@ from relay.installing import install, write
 from relay.store import directory, volunteers
 
 HOST: Final = "127.0.0.1"
-USUAL_PORTS: Final[Mapping[str, int]] = {"desk": 8080, "office": 8081, "mails": 8082, "smtp": 8025}
+USUAL_PORTS: Final[Mapping[str, int]] = {"desk": 8080, "office": 8081, "mails": 8082, "smtp": 8025, "answers": 8024}
 """Ports for a demo that people look at; where one is taken, another."""
 ANY_PORTS: Final[Mapping[str, int]] = dict.fromkeys(USUAL_PORTS, 0)
 FREE_PORTS: Final = range(20000, 32000)
@@ -44,17 +45,18 @@ class Setting:
 
 def _free(wanted: Mapping[str, int]) -> dict[str, int]:
     """The wanted ports, and any free one where one is taken."""
-    with ExitStack() as held:  # all at once, so that none is given twice
-        return {name: _port(held.enter_context(socket.socket()), port) for name, port in wanted.items()}
+    # Each process looks in another place, so that demos that start together do not choose the same.
+    first = os.getpid() * 16 % len(FREE_PORTS)
+    others = iter([*FREE_PORTS[first:], *FREE_PORTS[:first]])
+    return {name: _port(port, others) for name, port in wanted.items()}
 
 
-def _port(free: socket.socket, wanted: int) -> int:
-    free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    for port in (wanted, *random.sample(FREE_PORTS, k=100)):
-        if port:
-            with suppress(OSError):
-                free.bind((HOST, port))
-                return port
+def _port(wanted: int, others: Iterator[int]) -> int:
+    for port in chain([wanted] if wanted else [], others):
+        with suppress(OSError), socket.socket() as free:
+            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            free.bind((HOST, port))
+            return port
     raise PortTakenError("no port is free")
 
 
@@ -78,6 +80,11 @@ undo_minutes = 0
 [mail]
 sender = "relay@demo.example"
 port = {ports["smtp"]}
+
+[incoming]
+address = "letters@demo.example"
+port = {ports["answers"]}
+protocol = "smtp"
 """
 
 

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import datetime
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from relay.desk.history import Step, Way, history_of, pasts_of, way_of
 from relay.desk.marks import Piece, marked
 from relay.desk.steps import NotToBeChangedError, to_be_changed
-from relay.domain.events import REPRINTED, SET_ASIDE
-from relay.domain.letters import COVER, LetterBody, Span, Transcript, whole_text
-from relay.domain.lives import SENTENCES, WITHDRAWABLE, BatchState, LetterState, Record, ReplyState
+from relay.domain.directory import PrisonerState
+from relay.domain.letters import LetterBody, Span, whole_text
+from relay.domain.lives import CONFIRMED, WITHDRAWABLE, BatchState, LetterState, ReplyState
 from relay.domain.photos import photo_part
 from relay.domain.reasons import LETTER_REASONS
-from relay.domain.reply_parts import reply_untouched_part
-from relay.domain.review import UNDONE
-from relay.sealing import ContentKey, Context, InboxSecret, SealBrokenError
+from relay.sealing import ContentKey, InboxSecret, SealBrokenError
 from relay.store import directory
 from relay.store.directory import Known
 from relay.store.letters import code_of, letter_context, open_treatment, read_body, read_photos
-from relay.store.sealed import Store, find_blobs, load_key, open_part
+from relay.store.sealed import Store, load_key, open_part
 from relay.store.tables import (
     batches,
     conversations,
     decisions,
-    events,
     facilities,
     inboxes,
     letters,
@@ -37,22 +37,6 @@ from relay.store.tables import (
     reply_orders,
 )
 
-
-def _(sentence: str) -> str:
-    """Mark a sentence for the catalogues; it is translated where it is shown."""
-    return sentence
-
-
-_OTHER_RULES: Final = _("The prisoner was moved, and another prison has other rules. A volunteer will read it again.")
-AGAIN: Final = {
-    LetterState.TRANSLATING: _("Back from the translator. A volunteer will read it before it is printed."),
-    LetterState.CHANGES_REQUESTED: _("Changed by you. A volunteer will read it next, before all others."),
-    LetterState.HELD: _("The prisoner can be written to again. A volunteer will read it before it is printed."),
-    LetterState.SECOND_READING: _OTHER_RULES,
-    LetterState.APPROVED: _OTHER_RULES,
-}
-"""What the sender reads about a letter that is queued once more, by where it comes from."""
-PRINTED_AGAIN: Final = _("Printed once more, as a copy.")
 ACCEPTED: Final = (
     LetterState.APPROVED,
     LetterState.PRINTED,
@@ -61,6 +45,12 @@ ACCEPTED: Final = (
     LetterState.RETURNED,
 )
 """States in which the letter is what the review made of it."""
+SENDERS_TURN: Final = (LetterState.UNCONFIRMED, LetterState.CHANGES_REQUESTED)
+"""States in which nothing happens before the sender has done something."""
+UNFOLDED: Final = 2
+"""Newest letters of a conversation, which are shown whole."""
+ALL: Final = "all"
+"""Asked for in the place of a letter's id: every letter whole."""
 
 
 class NoSuchInboxError(LookupError):
@@ -73,14 +63,6 @@ def secret_in(link: str) -> InboxSecret:
         return InboxSecret.from_link(link)
     except ValueError:
         raise NoSuchInboxError from None
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One line of a letter's history, as the sender reads it."""
-
-    at: datetime.datetime
-    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,129 +83,201 @@ class Content:
 class Letter:
     """A letter in an inbox. As long as a decision of the review can be undone, the letter stands as it was before."""
 
+    is_reply: ClassVar[bool] = False
     id: str
-    prisoner: str
-    facility: str
+    at: datetime.datetime
+    """When it was written."""
     state: LetterState
+    unsettled: bool
+    """Whether the review has decided, and can undo it."""
+    folded: bool
+    """Only `state`, `way` and `history` are known."""
     content: Content | None
-    """None where it was destroyed."""
+    """None where it was destroyed, or is folded."""
+    way: Way
     history: tuple[Step, ...]
     reason: str | None
     note: str
     """What a volunteer wrote to the sender about it."""
     can_withdraw: bool
-    replies: tuple[tuple[str, datetime.datetime], ...]
-    """Ids and times of release."""
     card: bool
     """Whether it may stand on a card with the greetings of others."""
     reply_sheets: int
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """A released reply."""
+class Answer:
+    """A released reply, as the inbox lists it."""
+
+    is_reply: ClassVar[bool] = True
+    id: str
+    at: datetime.datetime
+    """When it was released."""
+    letter_at: datetime.datetime | None
+    """When the letter was written that it answers; None where it answers none of this sender's."""
+    forwarded: bool
+    """It answers another correspondent."""
+    destroyed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """All letters and replies between the sender and one prisoner."""
 
     id: str
     prisoner: str
-    transcript: Transcript
-    untouched: frozenset[int]
-    """The pages that are there as they were scanned, too, counted from 1."""
+    facility: str
+    prisoner_state: PrisonerState
+    entries: tuple[Letter | Answer, ...]
+    """Newest first."""
 
     @property
-    def covered(self) -> frozenset[int]:
-        """The pages on which a volunteer covered words."""
-        pages = enumerate(self.transcript.pages, start=1)
-        return frozenset(
-            number for number, lines in pages if any(word.text == COVER for line in lines for word in line)
-        )
+    def letters(self) -> list[Letter]:
+        """Its letters, newest first."""
+        return [entry for entry in self.entries if isinstance(entry, Letter)]
+
+    @property
+    def folded(self) -> bool:
+        """Whether a letter of it is not shown whole."""
+        return any(letter.folded for letter in self.letters)
 
 
-async def read_inbox(connection: AsyncConnection, secret: InboxSecret, now: datetime.datetime) -> list[Letter]:
-    """All letters of an inbox, newest first. Raises NoSuchInboxError."""
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """What a secret opens."""
+
+    id: str
+    conversations: tuple[Conversation, ...]
+    """The one with the newest entry first."""
+    confirmed: bool
+    """Whether its sender may write without confirming anything: a letter was confirmed, or the prisoner began."""
+
+    @property
+    def letters(self) -> list[Letter]:
+        """All its letters, conversation by conversation."""
+        return [letter for conversation in self.conversations for letter in conversation.letters]
+
+
+async def read_inbox(
+    connection: AsyncConnection, secret: InboxSecret, now: datetime.datetime, whole: str = ""
+) -> Inbox:
+    """All letters and replies of an inbox. `whole` is the id of a letter that is not folded, or ALL.
+
+    Raises NoSuchInboxError.
+    """
     rows = (
         await connection.execute(
             sa.select(
                 letters.c.id,
+                letters.c.conversation_id,
+                letters.c.created_at,
                 letters.c.body,
                 letters.c.treatment,
                 letters.c.settles_at,
+                letters.c.destroyed_at,
                 letters.c.card,
-                reply_orders.c.sheets.label("reply_sheets"),
+                conversations.c.inbox_id,
+                sa.func.coalesce(reply_orders.c.sheets, 0).label("reply_sheets"),
                 prisoners.c.name.label("prisoner"),
+                prisoners.c.state.label("prisoner_state"),
                 facilities.c.name.label("facility"),
                 batches.c.state.label("batch_state"),
             )
             .join(conversations, conversations.c.id == letters.c.conversation_id)
             .join(inboxes, inboxes.c.id == conversations.c.inbox_id)
-            .join(prisoners, prisoners.c.id == letters.c.prisoner_id)
+            .join(prisoners, prisoners.c.id == conversations.c.prisoner_id)
             .join(facilities, facilities.c.id == prisoners.c.facility_id)
             .join(batches, batches.c.id == letters.c.batch_id, isouter=True)
-            .join(reply_order_letters, reply_order_letters.c.letter_id == letters.c.id)
-            .join(reply_orders, reply_orders.c.code == reply_order_letters.c.code)
+            .join(reply_order_letters, reply_order_letters.c.letter_id == letters.c.id, isouter=True)
+            .join(reply_orders, reply_orders.c.code == reply_order_letters.c.code, isouter=True)
             .where(inboxes.c.lookup_hash == secret.lookup_hash)
-            .order_by(letters.c.created_at.desc())
+            .order_by(letters.c.created_at.desc(), letters.c.id)
         )
     ).all()
     if not rows:
         raise NoSuchInboxError
-    key = secret.key
-    found = []
+    deciding = {row.id for row in rows if row.settles_at is not None and row.settles_at > now}
+    pasts = await pasts_of(connection, {row.id: row.id in deciding for row in rows})
+    answers = await _answers(connection, secret)
+    by_conversation: defaultdict[str, list[sa.Row[*tuple[Any, ...]]]] = defaultdict(list)
     for row in rows:
-        past = await _past(connection, row.id, unsettled=row.settles_at is not None and row.settles_at > now)
-        state = LetterState(past[-1].target)
+        by_conversation[row.conversation_id].append(row)
+    found = []
+    for conversation_id, own in by_conversation.items():
+        shown: list[Letter | Answer] = list(answers.get(conversation_id, ()))
+        for place, row in enumerate(own):
+            unfolded = place < UNFOLDED or whole in {row.id, ALL}
+            unsettled = row.id in deciding
+            shown.append(await _letter(connection, secret, row, pasts[row.id], unfolded=unfolded, unsettled=unsettled))
+        shown.sort(key=lambda entry: (entry.at, entry.is_reply), reverse=True)
+        about = own[0]
+        state = PrisonerState(about.prisoner_state)
+        found.append(Conversation(conversation_id, about.prisoner, about.facility, state, tuple(shown)))
+    found.sort(key=lambda conversation: conversation.entries[0].at, reverse=True)
+    confirmed = any(step.target in CONFIRMED for past in pasts.values() for step in past)
+    return Inbox(rows[0].inbox_id, tuple(found), confirmed)
+
+
+async def _letter(
+    connection: AsyncConnection,
+    secret: InboxSecret,
+    row: sa.Row[*tuple[Any, ...]],
+    past: Sequence[sa.Row[*tuple[Any, ...]]],
+    *,
+    unfolded: bool,
+    unsettled: bool,
+) -> Letter:
+    state = LetterState(past[-1].target)
+    content, reason, note = None, None, ""
+    if unfolded := unfolded or state in SENDERS_TURN:
         try:
-            content_key = await load_key(connection, letter_context(row.id), key)
-            content = _content(row, content_key, state)
+            content_key = await load_key(connection, letter_context(row.id), secret.key)
+            content = None if row.destroyed_at else _content(row, content_key, state)
             reason, note = await _why(connection, row.id, state, past[-1].reason, content_key)
         except SealBrokenError:
-            content, reason, note = None, None, ""
-        answered = await connection.execute(
-            sa.select(replies.c.id, replies.c.state_since)
-            .where(replies.c.letter_id == row.id, replies.c.state == ReplyState.RELEASED)
-            .order_by(replies.c.state_since)
-        )
-        found.append(
-            Letter(
-                id=row.id,
-                prisoner=row.prisoner,
-                facility=row.facility,
-                state=state,
-                content=content,
-                history=tuple(Step(step.at, _sentence(step)) for step in past),
-                reason=reason,
-                note=note,
-                can_withdraw=state in WITHDRAWABLE
-                and state != LetterState.REFUSED
-                and row.batch_state in {None, BatchState.OPEN},
-                replies=tuple((reply.id, reply.state_since) for reply in answered),
-                card=row.card,
-                reply_sheets=row.reply_sheets,
-            )
-        )
-    return found
+            pass
+    return Letter(
+        id=row.id,
+        at=row.created_at,
+        state=state,
+        unsettled=unsettled,
+        folded=not unfolded,
+        content=content,
+        way=way_of(past),
+        history=history_of(past),
+        reason=reason,
+        note=note,
+        can_withdraw=state in WITHDRAWABLE
+        and state != LetterState.REFUSED
+        and row.batch_state in {None, BatchState.OPEN},
+        card=row.card,
+        reply_sheets=row.reply_sheets,
+    )
 
 
-async def _past(connection: AsyncConnection, letter_id: str, *, unsettled: bool) -> list[sa.Row[*tuple[Any, ...]]]:
-    """The events of a letter that its sender sees: not those that were undone, or still can be."""
-    shown: list[sa.Row[*tuple[Any, ...]]] = []
-    for event in await connection.execute(
-        sa.select(events.c.at, events.c.source, events.c.target, events.c.reason)
-        .where(events.c.record == Record.LETTER, events.c.record_id == letter_id)
-        .order_by(events.c.number)
+async def _answers(connection: AsyncConnection, secret: InboxSecret) -> Mapping[str, list[Answer]]:
+    """The released replies of an inbox, by conversation."""
+    found: defaultdict[str, list[Answer]] = defaultdict(list)
+    for row in await connection.execute(
+        sa.select(
+            replies.c.id,
+            replies.c.state_since,
+            replies.c.forwarded,
+            replies.c.destroyed_at,
+            letters.c.conversation_id,
+            letters.c.created_at,
+            letters.c.state,
+        )
+        .join(letters, letters.c.id == replies.c.letter_id)
+        .join(conversations, conversations.c.id == letters.c.conversation_id)
+        .join(inboxes, inboxes.c.id == conversations.c.inbox_id)
+        .where(inboxes.c.lookup_hash == secret.lookup_hash, replies.c.state == ReplyState.RELEASED)
     ):
-        if event.reason == UNDONE:
-            shown.pop()
-        elif event.reason != SET_ASIDE:
-            shown.append(event)
-    return shown[:-1] if unsettled else shown
-
-
-def _sentence(step: sa.Row[*tuple[Any, ...]]) -> str:
-    if step.reason == REPRINTED:
-        return PRINTED_AGAIN
-    if step.target == LetterState.QUEUED and step.source in AGAIN:
-        return AGAIN[step.source]
-    return SENTENCES[LetterState(step.target)]
+        of_another = row.forwarded or row.state == LetterState.BEGUN
+        letter_at = None if of_another else row.created_at
+        destroyed = row.destroyed_at is not None
+        found[row.conversation_id].append(Answer(row.id, row.state_since, letter_at, row.forwarded, destroyed))
+    return found
 
 
 def _content(row: sa.Row[*tuple[Any, ...]], key: ContentKey, state: LetterState) -> Content:
@@ -331,46 +385,3 @@ async def check_owner(connection: AsyncConnection, secret: InboxSecret, letter_i
     )
     if (await connection.execute(query)).one_or_none() is None:
         raise NoSuchInboxError
-
-
-async def read_reply(connection: AsyncConnection, secret: InboxSecret, reply_id: str) -> Reply:
-    """A released reply of the inbox. Raises NoSuchInboxError."""
-    row = await _released(connection, secret, reply_id)
-    context = Context(Record.REPLY, reply_id)
-    content_key = await load_key(connection, context, secret.key)
-    transcript = Transcript.model_validate_json(content_key.decrypt(row.transcript))
-    parts = await find_blobs(connection, context)
-    pages = range(1, len(transcript.pages) + 1)
-    return Reply(
-        id=reply_id,
-        prisoner=row.prisoner,
-        transcript=transcript,
-        untouched=frozenset(number for number in pages if reply_untouched_part(number) in parts),
-    )
-
-
-async def reply_part(store: Store, secret: InboxSecret, reply_id: str, part: str) -> bytes:
-    """The PDF of a released reply, or one of its pictures. Raises NoSuchInboxError and BlobMissingError."""
-    async with store.database.reading() as connection:
-        await _released(connection, secret, reply_id)
-    return await open_part(store, Context(Record.REPLY, reply_id), part, secret.key)
-
-
-async def _released(connection: AsyncConnection, secret: InboxSecret, reply_id: str) -> sa.Row[*tuple[Any, ...]]:
-    row = (
-        await connection.execute(
-            sa.select(replies.c.state_since, replies.c.transcript, prisoners.c.name.label("prisoner"))
-            .join(letters, letters.c.id == replies.c.letter_id)
-            .join(conversations, conversations.c.id == letters.c.conversation_id)
-            .join(inboxes, inboxes.c.id == conversations.c.inbox_id)
-            .join(prisoners, prisoners.c.id == letters.c.prisoner_id)
-            .where(
-                inboxes.c.lookup_hash == secret.lookup_hash,
-                replies.c.id == reply_id,
-                replies.c.state == ReplyState.RELEASED,
-            )
-        )
-    ).one_or_none()
-    if row is None:
-        raise NoSuchInboxError
-    return row

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import binascii
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -17,6 +18,7 @@ from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import BadHttpMessage
 from pydantic import BaseModel, ConfigDict
 
+from relay.config import LetterSettings
 from relay.domain.letters import (
     GREETING_CHARACTERS,
     GREETING_LINES,
@@ -29,6 +31,7 @@ from relay.domain.letters import (
     normal_text,
 )
 from relay.domain.photos import UPLOAD_BYTES, KeptPhoto, PhotoRefusedError
+from relay.domain.ports import LetterPages, Screening
 from relay.domain.printing import REPLY_SHEETS_MAX, PrintRules
 from relay.domain.review import Draft, Finding, Severity
 from relay.locale import catalogue
@@ -189,19 +192,23 @@ class _Taking:
 
     def _too_many(self) -> None:
         self.refused += 1
-        if self.refused > 1:
-            return
-        _, ngettext = words(self.request), catalogue(self.request[LANGUAGE]).ngettext
-        sentence = (
-            ngettext(
-                "At most {limit} photo can go with a letter to this prison.",
-                "At most {limit} photos can go with a letter to this prison. The first ones were taken.",
-                self.most,
-            )
-            if self.most
-            else _("No photos can go with a letter to this prison.")
+        if self.refused == 1:
+            self.complaints.append(too_many_photos(self.most, self.request[LANGUAGE]))
+
+
+def too_many_photos(most: int, language: str) -> str:
+    """Says that only so many photos can go with a letter."""
+    _, ngettext = catalogue(language).gettext, catalogue(language).ngettext
+    sentence = (
+        ngettext(
+            "At most {limit} photo can go with a letter to this prison.",
+            "At most {limit} photos can go with a letter to this prison. The first ones were taken.",
+            most,
         )
-        self.complaints.append(sentence.format(limit=self.most))
+        if most
+        else _("No photos can go with a letter to this prison.")
+    )
+    return sentence.format(limit=most)
 
 
 async def _read_parts(request: web.Request, taking: _Taking) -> dict[str, str]:
@@ -276,36 +283,53 @@ class Checked:
         return any(finding.severity is Severity.BLOCK for finding in self.findings)
 
 
+@dataclass(frozen=True, slots=True)
+class Checker:
+    """What letters are checked with, and the language in which is said what is wrong."""
+
+    limits: LetterSettings
+    printer: LetterPages
+    screening: Screening
+    language: str
+
+
 async def check(request: web.Request, received: Received, known: Known) -> Checked:
+    """Look for all that is wrong with a letter to this prisoner, see `check_letter`."""
+    config = request.config_dict
+    checker = Checker(config[SETTINGS].letter, config[LETTER_PAGES], config[SCREENING], request[LANGUAGE])
+    return await check_letter(checker, received.form, received.complaints, known)
+
+
+async def check_letter(checker: Checker, form: LetterForm, of_photos: Sequence[Complaint], known: Known) -> Checked:
     """Look for all that is wrong with a letter to this prisoner.
 
     The facility's own rules are asked only about a text that the relay could print: nothing is said twice.
     """
-    form, facility, screening = received.form, known.facility, request.config_dict[SCREENING]
+    facility, screening = known.facility, checker.screening
     # In threads: some texts take a second to set, and an installation's own patterns up to their time limit.
-    text, of_text = normal_text(form.text), await asyncio.to_thread(_of_text, request, form, known)
-    others = (*_of_name(request, form), *_of_card(request, form), *_of_address(request, form))
-    complaints = (*of_text, *others, *received.complaints)
+    text, of_text = normal_text(form.text), await asyncio.to_thread(_of_text, checker, form, known)
+    others = (*_of_name(checker, form), *_of_card(checker, form), *_of_address(checker, form))
+    complaints = (*of_text, *others, *of_photos)
     if of_text:
         return Checked(complaints, (), None)
     about = tuple(photo.about for photo in form.photos)
-    draft = Draft(text, await asyncio.to_thread(_pages, request, known, text), form.reply_sheets, about)
+    draft = Draft(text, await asyncio.to_thread(_pages, checker, known, text), form.reply_sheets, about)
     takes, language = screening.rules_of(facility).takes, screening.language_of(text)
     return Checked(
         complaints,
-        tuple(await asyncio.to_thread(screening.findings, draft, facility, request[LANGUAGE])),
+        tuple(await asyncio.to_thread(screening.findings, draft, facility, checker.language)),
         language if takes and language not in takes else None,
     )
 
 
-def _pages(request: web.Request, known: Known, text: str) -> int:
-    rules = request.config_dict[SCREENING].rules_of(known.facility).printing
-    return request.config_dict[LETTER_PAGES].page_count(text, known.prisoner.layout, rules)
+def _pages(checker: Checker, known: Known, text: str) -> int:
+    rules = checker.screening.rules_of(known.facility).printing
+    return checker.printer.page_count(text, known.prisoner.layout, rules)
 
 
-def _of_text(request: web.Request, form: LetterForm, known: Known) -> list[Complaint]:
-    _ = words(request)
-    limits, printer = request.config_dict[SETTINGS].letter, request.config_dict[LETTER_PAGES]
+def _of_text(checker: Checker, form: LetterForm, known: Known) -> list[Complaint]:
+    _ = catalogue(checker.language).gettext
+    limits, printer = checker.limits, checker.printer
     text = normal_text(form.text)
     if not text.strip():
         return [Complaint("text", _("The letter is empty."))]
@@ -315,7 +339,7 @@ def _of_text(request: web.Request, form: LetterForm, known: Known) -> list[Compl
     if unprintable := printer.unprintable(text):
         before = empty_lines_before(form.text)
         found = [replace(each, line=each.line + before) for each in unprintable]
-        return [Complaint("text", sentence) for sentence in sentences(found, request[LANGUAGE])]
+        return [Complaint("text", sentence) for sentence in sentences(found, checker.language)]
     lines = text.count("\n") + 1
     if form.card and (len(text) > GREETING_CHARACTERS or lines > GREETING_LINES):
         sentence = _(
@@ -324,33 +348,33 @@ def _of_text(request: web.Request, form: LetterForm, known: Known) -> list[Compl
         )
         limits_of_card = {"most": GREETING_CHARACTERS, "most_lines": GREETING_LINES}
         return [Complaint("text", sentence.format(count=len(text), lines=lines, **limits_of_card))]
-    if (pages := _pages(request, known, text)) > limits.max_pages:
+    if (pages := _pages(checker, known, text)) > limits.max_pages:
         sentence = _("The letter fills {count} pages; {limit} are possible. Please send it as two letters.")
         return [Complaint("text", sentence.format(count=pages, limit=limits.max_pages))]
     return []
 
 
-def _of_card(request: web.Request, form: LetterForm) -> list[Complaint]:
-    _ = words(request)
+def _of_card(checker: Checker, form: LetterForm) -> list[Complaint]:
+    _ = catalogue(checker.language).gettext
     if not form.card or not form.photos:
         return []
     sentence = _("A card cannot have photos. Please remove them, or send a separate letter.")
     return [Complaint("card", sentence)]
 
 
-def _of_name(request: web.Request, form: LetterForm) -> list[Complaint]:
-    _ = words(request)
+def _of_name(checker: Checker, form: LetterForm) -> list[Complaint]:
+    _ = catalogue(checker.language).gettext
     if not form.name:
         return [Complaint("printed_name", _("Please give a name to be printed. It can be a pseudonym."))]
     if len(form.name) > PRINTED_NAME_MAX:
         return [Complaint("printed_name", _("At most {limit} characters fit here.").format(limit=PRINTED_NAME_MAX))]
-    if unprintable := request.config_dict[LETTER_PAGES].unprintable(form.name):
-        return [Complaint("printed_name", sentence_about_line(unprintable, request[LANGUAGE]))]
+    if unprintable := checker.printer.unprintable(form.name):
+        return [Complaint("printed_name", sentence_about_line(unprintable, checker.language))]
     return []
 
 
-def _of_address(request: web.Request, form: LetterForm) -> list[Complaint]:
-    _ = words(request)
+def _of_address(checker: Checker, form: LetterForm) -> list[Complaint]:
+    _ = catalogue(checker.language).gettext
     if form.address.strip():
         try:
             normal_address(form.address)

@@ -14,8 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.directory import PrisonerState
 from relay.domain.letters import LetterBody, Wants
-from relay.domain.lives import SENDER, WITHDRAWABLE, WORKER, BatchState, LetterState, MailKind, Record
+from relay.domain.lives import REVIEWED, SENDER, WITHDRAWABLE, WORKER, BatchState, LetterState, MailKind, Record
 from relay.domain.photos import photo_part
+from relay.domain.reasons import ReviewReason
 from relay.domain.reply_code import new_reply_code
 from relay.domain.review import Decision
 from relay.mail.compose import Confirmation
@@ -23,7 +24,8 @@ from relay.mail.outbox import drop_mails
 from relay.sealing import ContentKey, Context, InboxSecret, PublicKey, token_hash
 from relay.store.database import alone, new_id
 from relay.store.hourly import count
-from relay.store.letters import inbox_context, letter_context, settled
+from relay.store.inboxes import conversation_of
+from relay.store.letters import letter_context, settled
 from relay.store.sealed import Store, find_blobs, load_key, name_blob, save_key
 from relay.store.tables import (
     batches,
@@ -37,7 +39,7 @@ from relay.store.tables import (
     reply_order_letters,
     reply_orders,
 )
-from relay.store.transitions import add_mail, begin, move, to_translators
+from relay.store.transitions import NotThereError, add_mail, begin, move, to_translators
 
 CONFIRMED_WITHOUT_MAIL: Final = "confirmed_without_mail"
 FRONT: Final = datetime.timedelta(days=3650)
@@ -68,6 +70,7 @@ class Submission:
 
     nonce: str
     phrase: str
+    """Empty for the next letter of an inbox: see `write_back`."""
     prisoner_id: str
     language: str
     wants: Wants
@@ -87,91 +90,143 @@ async def submit(store: Store, desk: PublicKey, submission: Submission) -> str:
     Where the sender gave an address, the mail with the confirmation goes into the outbox, sealed to the desk.
     """
     secret = InboxSecret.from_phrase(submission.phrase)
-    inbox_key = secret.key.public
-    letter_id = new_id()
-    content_key = ContentKey.new(letter_context(letter_id))
+    content_key = ContentKey.new(letter_context(new_id()))
     token = secrets.token_urlsafe(24)
-    # Who goes back and corrects something sends the same form with another content: that is another letter.
-    sent = (submission.nonce, submission.phrase, submission.prisoner_id, submission.body.model_dump_json())
-    printed = (str(submission.reply_sheets), "card" if submission.card else "letter")
-    pictures = (hashlib.sha256(photo).hexdigest() for photo in submission.photos)
-    submission_hash = token_hash("\x1f".join((*sent, *printed, *pictures)))
-    now = store.database.clock()
     photos = [await store.blobs.put_bytes(photo, content_key) for photo in submission.photos]
     async with store.database.writing() as connection, store.blobs.dropped_on_failure(photos):
-        await alone(connection, submission_hash)
-        known: str | None = (
-            await connection.execute(sa.select(letters.c.id).where(letters.c.submission_hash == submission_hash))
-        ).scalar_one_or_none()
-        if known is not None:
-            for blob_id in photos:
-                await store.blobs.delete(blob_id)
-            return known
-        conversation_id = await _conversation(connection, store, secret, submission.prisoner_id)
-        await begin(
-            connection,
-            Record.LETTER,
-            LetterState.UNCONFIRMED,
-            by=SENDER,
-            at=now,
-            id=letter_id,
-            conversation_id=conversation_id,
-            prisoner_id=submission.prisoner_id,
-            created_at=now,
-            language=submission.language,
-            wants=submission.wants,
-            body=content_key.encrypt(submission.body.model_dump_json().encode()),
-            submission_hash=submission_hash,
-            confirmation_hash=token_hash(token) if submission.body.address else None,
-            translate_from=submission.translate_from,
-            card=submission.card,
-        )
-        for number, blob_id in enumerate(photos, start=1):
-            await name_blob(connection, content_key.context, photo_part(number), blob_id)
-        await save_key(connection, content_key, [store.office, inbox_key])
-        code = new_reply_code()
-        await connection.execute(sa.insert(reply_orders).values(code=code, sheets=submission.reply_sheets))
-        await connection.execute(sa.insert(reply_order_letters).values(code=code, letter_id=letter_id))
-        if submission.body.address:
+        letter_id, known = await _begin_letter(connection, store, secret, submission, content_key, photos)
+        if submission.body.address and not known:
+            await connection.execute(
+                sa.update(letters).where(letters.c.id == letter_id).values(confirmation_hash=token_hash(token))
+            )
+            now = store.database.clock()
             mail_id = new_id()
             mail_key = ContentKey.new(Context("mail", mail_id))
             confirmation = Confirmation(address=submission.body.address, token=token, language=submission.language)
             sealed = mail_key.encrypt(confirmation.model_dump_json().encode())
             await save_key(connection, mail_key, [desk])
             await add_mail(connection, MailKind.CONFIRM, letter_id, at=now, body=sealed, mail_id=mail_id)
+    if known:
+        await _drop_blobs(store, photos)
     return letter_id
 
 
-async def _conversation(connection: AsyncConnection, store: Store, secret: InboxSecret, prisoner_id: str) -> str:
+async def write_back(
+    store: Store,
+    secret: InboxSecret,
+    submission: Submission,
+    refused: ReviewReason | None = None,
+    *,
+    per_hour: int | None = None,
+) -> str:
+    """Store the next letter of an inbox and queue it: who holds the secret of the inbox need not confirm anything.
+
+    With `refused` the sender is asked to change it at once. Returns its id; the same submission again is the same
+    letter. The caller has checked that a letter of this inbox was confirmed before. With `per_hour` it counts as one
+    without a mail address, see `confirm_by_phrase`; raises TooManyThisHourError. Raises NotThereError where the
+    conversation was erased meanwhile, or its inbox got another secret: neither may come into being again.
+    """
+    content_key = ContentKey.new(letter_context(new_id()))
+    photos = [await store.blobs.put_bytes(photo, content_key) for photo in submission.photos]
+    now = store.database.clock()
+    async with store.database.writing() as connection, store.blobs.dropped_on_failure(photos):
+        await _check_conversation(connection, secret, submission.prisoner_id)
+        letter_id, known = await _begin_letter(connection, store, secret, submission, content_key, photos)
+        if not known and per_hour is not None and await count(connection, CONFIRMED_WITHOUT_MAIL, now) > per_hour:
+            raise TooManyThisHourError
+        if not known:
+            await _queue(connection, store, letter_id)
+        if refused and not known:
+            decision_id = new_id()
+            await connection.execute(
+                sa.insert(decisions).values(
+                    id=decision_id,
+                    letter_id=letter_id,
+                    at=now,
+                    decision=Decision.CHANGES,
+                    source=LetterState.QUEUED,
+                    target=LetterState.CHANGES_REQUESTED,
+                    reason=refused,
+                )
+            )
+            changes = LetterState.CHANGES_REQUESTED
+            state = (await connection.execute(sa.select(letters.c.state).where(letters.c.id == letter_id))).scalar_one()
+            if state in REVIEWED:
+                await move(
+                    connection,
+                    Record.LETTER,
+                    letter_id,
+                    changes,
+                    by=WORKER,
+                    at=now,
+                    reason=refused,
+                    decision_id=decision_id,
+                )
+    if known:
+        await _drop_blobs(store, photos)
+    return letter_id
+
+
+async def _check_conversation(connection: AsyncConnection, secret: InboxSecret, prisoner_id: str) -> None:
+    # Who erases the conversation, or gives the inbox another secret, waits from here on, or is waited for.
     await alone(connection, secret.lookup_hash)
-    inbox_id: str | None = (
-        await connection.execute(sa.select(inboxes.c.id).where(inboxes.c.lookup_hash == secret.lookup_hash))
+    this = (inboxes.c.lookup_hash == secret.lookup_hash, conversations.c.prisoner_id == prisoner_id)
+    query = sa.select(conversations.c.id).join(inboxes, inboxes.c.id == conversations.c.inbox_id).where(*this)
+    if (await connection.execute(query)).first() is None:
+        raise NotThereError("the conversation was erased, or its inbox got another secret")
+
+
+async def _drop_blobs(store: Store, blob_ids: Sequence[str]) -> None:
+    for blob_id in blob_ids:
+        await store.blobs.delete(blob_id)
+
+
+async def _begin_letter(
+    connection: AsyncConnection,
+    store: Store,
+    secret: InboxSecret,
+    submission: Submission,
+    content_key: ContentKey,
+    photos: Sequence[str],
+) -> tuple[str, bool]:
+    """Make the row of an unconfirmed letter and all that belongs to it. Its id, and whether it was there before."""
+    # Who goes back and corrects something sends the same form with another content: that is another letter.
+    sent = (submission.nonce, submission.phrase, submission.prisoner_id, submission.body.model_dump_json())
+    printed = (str(submission.reply_sheets), "card" if submission.card else "letter")
+    pictures = (hashlib.sha256(photo).hexdigest() for photo in submission.photos)
+    submission_hash = token_hash("\x1f".join((*sent, *printed, *pictures)))
+    now, letter_id = store.database.clock(), content_key.context.id
+    await alone(connection, submission_hash)
+    known: str | None = (
+        await connection.execute(sa.select(letters.c.id).where(letters.c.submission_hash == submission_hash))
     ).scalar_one_or_none()
-    if inbox_id is None:
-        inbox_id = new_id()
-        key = ContentKey.new(inbox_context(inbox_id))
-        await connection.execute(
-            sa.insert(inboxes).values(
-                id=inbox_id,
-                lookup_hash=secret.lookup_hash,
-                public_key=secret.key.public.data,
-                secret=key.encrypt(secret.secret),
-            )
-        )
-        await save_key(connection, key, [store.office])
-    conversation_id: str | None = (
-        await connection.execute(
-            sa.select(conversations.c.id).where(
-                conversations.c.inbox_id == inbox_id, conversations.c.prisoner_id == prisoner_id
-            )
-        )
-    ).scalar_one_or_none()
-    if conversation_id is None:
-        conversation_id = new_id()
-        await connection.execute(
-            sa.insert(conversations).values(id=conversation_id, inbox_id=inbox_id, prisoner_id=prisoner_id)
-        )
-    return conversation_id
+    if known is not None:
+        return known, True
+    conversation_id = await conversation_of(connection, store, secret, submission.prisoner_id)
+    await begin(
+        connection,
+        Record.LETTER,
+        LetterState.UNCONFIRMED,
+        by=SENDER,
+        at=now,
+        id=letter_id,
+        conversation_id=conversation_id,
+        prisoner_id=submission.prisoner_id,
+        created_at=now,
+        language=submission.language,
+        wants=submission.wants,
+        body=content_key.encrypt(submission.body.model_dump_json().encode()),
+        submission_hash=submission_hash,
+        translate_from=submission.translate_from,
+        card=submission.card,
+    )
+    for number, blob_id in enumerate(photos, start=1):
+        await name_blob(connection, content_key.context, photo_part(number), blob_id)
+    await save_key(connection, content_key, [store.office, secret.key.public])
+    code = new_reply_code()
+    await connection.execute(sa.insert(reply_orders).values(code=code, sheets=submission.reply_sheets))
+    await connection.execute(sa.insert(reply_order_letters).values(code=code, letter_id=letter_id))
+    return letter_id, False
 
 
 async def waiting_for_token(connection: AsyncConnection, token: str) -> LetterState:
@@ -247,6 +302,14 @@ async def _queue(
     ).one()
     due_at = due_at or now + datetime.timedelta(days=row.review_days)
     await move(connection, Record.LETTER, letter_id, LetterState.QUEUED, by=SENDER, at=now, due_at=due_at)
+    # This one may name an address where none was named before: the office looks, see `relay.mail.suppression`.
+    inbox = (
+        sa.select(conversations.c.inbox_id)
+        .join(letters, letters.c.conversation_id == conversations.c.id)
+        .where(letters.c.id == letter_id)
+    )
+    nameless = (inboxes.c.id == inbox.scalar_subquery(), inboxes.c.address_tag == "")
+    await connection.execute(sa.update(inboxes).where(*nameless).values(address_tag=None))
     # What asked the sender to do this is not needed any more.
     await drop_mails(connection, letter_id, [MailKind.CONFIRM, MailKind.CHANGES], now)
     # Since the letter was written, the prisoner may have been moved or released.

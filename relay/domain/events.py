@@ -13,6 +13,14 @@ FIRST: Final = "0" * 64
 
 REPRINTED: Final = "reprinted"
 """The reason in the event of a letter that was printed again; its state stays."""
+ASKED_AGAIN: Final = "asked_again"
+"""The reason in the event of a late letter whose sender wants it sent again; its state stays."""
+COPY_ORDERED: Final = "copy_ordered"
+"""The reason in the event of a letter of which a volunteer ordered the copy that its sender asked for."""
+DESTROYED: Final = "destroyed"
+"""The reason in the event of a record whose content was destroyed when its time was over; its state stays."""
+FORGOTTEN: Final = "forgotten"
+"""The reason in the last event of a record whose row is no longer kept."""
 SET_ASIDE: Final = "set_aside"
 """The reason in the event of a letter that could not be rendered; its state stays."""
 

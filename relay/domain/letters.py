@@ -146,6 +146,8 @@ class Transcript(BaseModel):
     """Sheet and side of the pages that should be there too."""
     ticks: tuple[str, ...] = ()
     """What was ticked on the sheets: `relay.domain.sheet.Tick`."""
+    forwarded: bool = False
+    """Whether it answers another correspondent, and the prisoner wants this sender to have it too."""
 
     def text(self, doubt: str = "{}?") -> str:
         """The transcript as plain text; doubtful words stand in `doubt`."""
@@ -170,6 +172,15 @@ def normal_address(text: str) -> str:
     if "=?" in address:
         raise AddressRefusedError("mail programs would take this for an encoded word")
     return address
+
+
+def mailbox_of(address: str) -> str:
+    """The mailbox behind an address, under which equal ones are recognised.
+
+    What follows a plus sign is one person's own way to sort mail; a name that begins with it is a phone number.
+    """
+    name, _, domain = address.casefold().rpartition("@")
+    return f"{name[:1]}{name[1:].partition('+')[0]}@{domain}"
 
 
 _BREAKS: Final = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]")

@@ -43,6 +43,9 @@ class LetterState(StrEnum):
     HELD = "held"
     RETURNED = "returned"
     EXPIRED = "expired"
+    BEGUN = "begun"
+    """Not a letter: where a conversation begins with a letter from inside, this stands in the place of one."""
+    ERASED = "erased"
 
 
 class BatchState(StrEnum):
@@ -80,6 +83,7 @@ class ReplyState(StrEnum):
     RELEASED = "released"
     HELD = "held"
     VOID = "void"
+    ERASED = "erased"
 
 
 State = LetterState | BatchState | ScanState | PageState | ReplyState
@@ -105,6 +109,19 @@ class MailKind(StrEnum):
     POSTED = "posted"
     RETURNED = "returned"
     REPLY = "reply"
+    OVERDUE = "overdue"
+    TAKEN = "taken"
+    """What the sender answered by mail was taken as a letter."""
+    NOT_TAKEN = "not_taken"
+    BEGUN = "begun"
+    """Somebody in prison has written to them first."""
+    LINK_OFFER = "link_offer"
+    """Asks whether the lost link shall be replaced."""
+    LINK = "link"
+
+
+ANSWERS: Final = frozenset({MailKind.TAKEN, MailKind.NOT_TAKEN, MailKind.LINK_OFFER, MailKind.LINK})
+"""Mails that answer what the sender has just done; who wants nothing by mail gets them too."""
 
 
 class MailState(StrEnum):
@@ -114,6 +131,8 @@ class MailState(StrEnum):
     SENT = "sent"
     GAVE_UP = "gave_up"
     DROPPED = "dropped"
+    BOUNCED = "bounced"
+    """It was sent and came back for good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +175,8 @@ def _table() -> dict[tuple[Record, State | None, State], Transition]:
         *((Record.LETTER, state, letter.APPROVED, volunteer, None) for state in READING),
         # The relay itself refuses what a blocked sender wrote.
         *((Record.LETTER, state, letter.REFUSED, volunteer | worker, MailKind.REFUSED) for state in REVIEWED),
-        *((Record.LETTER, state, letter.CHANGES_REQUESTED, volunteer, MailKind.CHANGES) for state in REVIEWED),
+        # The relay itself asks for changes where what came by mail cannot be printed.
+        *((Record.LETTER, state, letter.CHANGES_REQUESTED, volunteer | worker, MailKind.CHANGES) for state in REVIEWED),
         (Record.LETTER, letter.CHANGES_REQUESTED, letter.QUEUED, sender | volunteer, None),
         # A decision is undone within a few minutes; what was read for one facility is read again for another.
         (Record.LETTER, letter.REFUSED, letter.QUEUED, volunteer, None),
@@ -182,6 +202,13 @@ def _table() -> dict[tuple[Record, State | None, State], Transition]:
         ),
         (Record.LETTER, letter.RETURNED, letter.HELD, volunteer, None),
         *((Record.LETTER, state, letter.WITHDRAWN, sender, None) for state in WITHDRAWABLE),
+        (Record.LETTER, None, letter.BEGUN, volunteer, None),
+        # By its sender, or when its time is over.
+        *(
+            (Record.LETTER, state, letter.ERASED, sender | worker, None)
+            for state in LetterState
+            if state != letter.ERASED
+        ),
         (Record.BATCH, None, batch.OPEN, volunteer, None),
         (Record.BATCH, batch.OPEN, batch.RENDERED, worker, None),
         (Record.BATCH, batch.RENDERED, batch.PRINTED, volunteer, None),
@@ -197,17 +224,21 @@ def _table() -> dict[tuple[Record, State | None, State], Transition]:
             for state in (page.PLACED, page.UNMATCHED, page.HELD, page.VOID)
         ),
         *((Record.PAGE, state, page.PLACED, volunteer, None) for state in (page.UNMATCHED, page.HELD)),
-        *((Record.PAGE, state, page.VOID, volunteer, None) for state in (page.UNMATCHED, page.HELD)),
+        # By a volunteer, or when its time is over.
+        *((Record.PAGE, state, page.VOID, volunteer | worker, None) for state in (page.UNMATCHED, page.HELD)),
         # Back to the heap: what was taken for empty or for nobody's, and what got into the wrong reply.
         (Record.PAGE, page.VOID, page.UNMATCHED, volunteer, None),
-        (Record.PAGE, page.PLACED, page.HELD, volunteer, None),
+        # Also out of the reply to a conversation that its sender erases.
+        (Record.PAGE, page.PLACED, page.HELD, sender | volunteer, None),
         (Record.REPLY, None, reply.OPEN, volunteer | worker, None),
-        (Record.REPLY, reply.OPEN, reply.CHECKED, worker, None),
+        # By the volunteer who begins a conversation with it: somebody has looked at it then.
+        (Record.REPLY, reply.OPEN, reply.CHECKED, volunteer | worker, None),
         (Record.REPLY, reply.OPEN, reply.HELD, worker, None),
         (Record.REPLY, reply.HELD, reply.CHECKED, volunteer, None),
         # Its last page was taken out.
         *((Record.REPLY, state, reply.VOID, volunteer, None) for state in (reply.OPEN, reply.HELD)),
         (Record.REPLY, reply.CHECKED, reply.RELEASED, worker, MailKind.REPLY),
+        *((Record.REPLY, state, reply.ERASED, sender | worker, None) for state in ReplyState if state != reply.ERASED),
     ]
     return {(row[0], row[1], row[2]): Transition(*row) for row in rows}
 
@@ -218,6 +249,8 @@ REVIEWED: Final = (LetterState.TRANSLATING, *READING)
 """States in which a letter is with the review."""
 DECIDED: Final = (LetterState.APPROVED, LetterState.CHANGES_REQUESTED, LetterState.REFUSED)
 """States into which the review puts a letter."""
+CONFIRMED: Final = (LetterState.QUEUED, LetterState.BEGUN)
+"""States through which a letter goes that needs no confirmation any more."""
 WITHDRAWABLE: Final = (
     LetterState.UNCONFIRMED,
     *REVIEWED,
@@ -235,12 +268,17 @@ SENT: Final = frozenset(
         LetterState.DELIVERED,
         LetterState.RETURNED,
         LetterState.HELD,
+        LetterState.ERASED,
     }
 )
 """States in which the reply sheet of a letter can be out there, once its pages are rendered.
 
-Approved and held ones too: marking a batch may be forgotten, and a letter may be stopped after it was printed.
+Approved and held ones too: marking a batch may be forgotten, and a letter may be stopped after it was printed. Of an
+erased one the code is kept for a while, so that an answer to it is known for what it is.
 """
+
+ANSWERABLE: Final = SENT - {LetterState.ERASED}
+"""Those of them in which an answer goes to the sender."""
 
 TRANSITIONS: Final = _table()
 
@@ -259,6 +297,8 @@ SENTENCES: Final[dict[LetterState, str]] = {
     LetterState.HELD: _("Stopped for now: the address has to be checked. A volunteer is looking into it."),
     LetterState.RETURNED: _("This letter came back to us."),
     LetterState.EXPIRED: _("This letter was never confirmed and has been deleted."),
+    LetterState.BEGUN: _("This conversation began with a letter from prison."),
+    LetterState.ERASED: _("This letter was erased."),
 }
 """What the sender reads about a letter in each state."""
 

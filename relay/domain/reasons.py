@@ -104,6 +104,7 @@ class PageDoubt(StrEnum):
     OTHER_FACILITY = "other_facility"
     BLANK = "blank"
     TAKEN_OUT = "taken_out"
+    ERASED = "erased"
 
 
 PAGE_DOUBTS: Final[dict[PageDoubt, str]] = {
@@ -117,6 +118,7 @@ PAGE_DOUBTS: Final[dict[PageDoubt, str]] = {
     PageDoubt.OTHER_FACILITY: _("The pile is from one facility, and this page belongs to a prisoner of another."),
     PageDoubt.BLANK: _("Nothing is written on this page."),
     PageDoubt.TAKEN_OUT: _("A volunteer took this page out of a reply."),
+    PageDoubt.ERASED: _("Its sender has erased the conversation. The page is destroyed after some days."),
 }
 
 

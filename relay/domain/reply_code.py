@@ -90,12 +90,17 @@ def grouped(code: str) -> str:
     return " ".join(code[start : start + GROUP] for start in range(0, len(code), GROUP))
 
 
+def typed(text: str) -> str:
+    """The symbols that somebody typed or copied, in any grouping and case, and in the other script."""
+    return "".join(text.split()).replace("-", "").upper().translate(_MISTAKEN)
+
+
 def read_code(text: str) -> ReadableCode:
     """Read a code as typed or recognised, in any grouping and case; repair up to two wrong symbols.
 
     Raises NotAReplyCodeError when the length is wrong or too many symbols are.
     """
-    symbols = "".join(text.split()).replace("-", "").upper().translate(_MISTAKEN)
+    symbols = typed(text)
     if len(symbols) != LENGTH:
         raise NotAReplyCodeError(f"a reply code has {LENGTH} symbols, this has {len(symbols)}")
     # A character outside the alphabet is a known bad place, which costs half of what an unknown one does.

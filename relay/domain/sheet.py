@@ -94,8 +94,12 @@ RULE: Final = 9.0
 TICKS: Final = Rect(15, 222, 180, 32)
 TICK: Final = 5.0
 """Edge of a tick box."""
-RETURN_ADDRESS: Final = Rect(53, 253.5, 130, 22)
+FORWARD: Final = Rect(15, 251, 82, 7)
+"""The last tick box and its words. It came later, and paper with six boxes is out there: those keep their places."""
+RETURN_ADDRESS: Final = Rect(100, 253.5, 95, 22)
 """Between the tick boxes and the lower readable code: a label and four lines that tired eyes can copy."""
+FORMER_RETURN_ADDRESS: Final = Rect(53, 253.5, 130, 22)
+"""Where it stands on sheets that were printed before there was FORWARD."""
 TICK_SIDE: Final = Side.A
 """The side with the tick boxes; on the other one the ruled lines go on where they stand."""
 LINES_FOR_TICKS: Final = 3
@@ -118,6 +122,8 @@ class Tick(StrEnum):
     BEING_MOVED = "being_moved"
     WRITE_AGAIN = "write_again"
     PLEASE_STOP = "please_stop"
+    FORWARD = "forward"
+    """Not on sheets that were printed before there was this one."""
 
 
 TICK_COLUMNS: Final = 2
@@ -126,6 +132,8 @@ TICK_ROW: Final = 10.0
 
 def tick_box(tick: Tick) -> Rect:
     """Where the box of a tick stands; its words begin 3 mm right of it."""
+    if tick is Tick.FORWARD:
+        return Rect(FORWARD.x, FORWARD.y, TICK, TICK)
     place = list(Tick).index(tick)
     column, row = place % TICK_COLUMNS, place // TICK_COLUMNS
     return Rect(TICKS.x + column * TICKS.width / TICK_COLUMNS, TICKS.y + 2 + row * TICK_ROW, TICK, TICK)

@@ -19,6 +19,7 @@ TICK_WORDS: Final[dict[Tick, str]] = {
     Tick.BEING_MOVED: _("I am being moved"),
     Tick.WRITE_AGAIN: _("Please write again"),
     Tick.PLEASE_STOP: _("Please do not write any more"),
+    Tick.FORWARD: _("Show my answer to my other correspondents too"),
 }
 """What is printed beside each box."""
 FOR_SENDER: Final[dict[Tick, str]] = {
@@ -26,5 +27,8 @@ FOR_SENDER: Final[dict[Tick, str]] = {
     Tick.NEED_PAPER: _("The volunteers know of it too. Please ask them before you send something."),
     Tick.BEING_MOVED: _("We check the address before the next letter goes."),
     Tick.PLEASE_STOP: _("Letters are stopped until a volunteer has looked into it."),
+    Tick.FORWARD: _("Volunteers decide whether others who write to this prisoner see it too."),
 }
 """What the sender reads beside it; the other ticks speak for themselves."""
+ABOUT_THE_PRISONER: Final = frozenset({Tick.NEED_PAPER, Tick.BEING_MOVED})
+"""The ticks that concern everybody who gets a forwarded answer; the others are about the letter that it answers."""

@@ -26,11 +26,25 @@ from relay.domain.lives import (
     Who,
 )
 from relay.domain.printing import Layout
-from relay.mail.outbox import given_up, try_again
+from relay.mail.incoming import IncomingState
 from relay.store import directory, volunteers
+from relay.store.durations import UsualTimes
 from relay.store.letters import settled
-from relay.store.tables import ON_HEAP, Moment, batches, letters, outbox, pages, replies, scans, ticks
-from relay.web.keys import LANGUAGE, LETTER_PAGES, SETTINGS, STORE, VOLUNTEER
+from relay.store.overdue import count_asked_again, count_late
+from relay.store.tables import (
+    ON_HEAP,
+    Moment,
+    batches,
+    incoming,
+    letters,
+    link_requests,
+    outbox,
+    pages,
+    replies,
+    scans,
+    ticks,
+)
+from relay.web.keys import DURATIONS, LANGUAGE, LETTER_PAGES, SETTINGS, STORE, VOLUNTEER
 from relay.web.sessions import COOKIE, set_cookie
 from relay.web.site import fields_of, path_to, render, words
 from relay.web.unprintable import sentence_about_line
@@ -100,8 +114,10 @@ _QUEUES: Final = (
         (replies.c.state == ReplyState.HELD, replies.c.pages_of.is_(None)),
     ),
     ("ticks", _("requests of prisoners, by tick boxes"), ticks, (ticks.c.settled_at.is_(None),)),
-    ("home", _("mails not sent yet"), outbox, (outbox.c.state == MailState.WAITING,)),
-    ("home", _("mails given up"), outbox, (outbox.c.state == MailState.GAVE_UP,)),
+    ("mails", _("mails not sent yet"), outbox, (outbox.c.state == MailState.WAITING,)),
+    ("mails", _("mails given up"), outbox, (outbox.c.state == MailState.GAVE_UP,)),
+    ("mails", _("mails that nobody could take"), incoming, (incoming.c.state == IncomingState.UNKNOWN,)),
+    ("home", _("requests for a new link that failed"), link_requests, (link_requests.c.set_aside_at.is_not(None),)),
 )
 
 
@@ -109,7 +125,7 @@ async def queues(connection: AsyncConnection, now: datetime.datetime) -> list[Qu
     """All work that waits."""
     found = []
     for route, title, table, where in _QUEUES:
-        since = table.c.created_at if table is ticks else table.c.state_since
+        since = table.c.created_at if table in {ticks, link_requests} else table.c.state_since
         row = (
             await connection.execute(
                 sa.select(sa.func.count(), sa.func.min(since).label("oldest")).where(*where), {"now": now}
@@ -119,24 +135,21 @@ async def queues(connection: AsyncConnection, now: datetime.datetime) -> list[Qu
     return found
 
 
+async def _overdue(connection: AsyncConnection, times: UsualTimes, now: datetime.datetime) -> list[Queue]:
+    return [
+        Queue("overdue", _("letters overdue"), *await count_late(connection, times, now)),
+        Queue("overdue", _("letters that senders want sent again"), *await count_asked_again(connection)),
+    ]
+
+
 @ROUTES.get("/{language}/", name="home")
 async def home(request: web.Request) -> web.Response:
     """What waits, and since when."""
-    database = request.config_dict[STORE].database
+    database, times = request.config_dict[STORE].database, await request.config_dict[DURATIONS].usual()
     async with database.reading() as connection:
         found = await queues(connection, database.clock())
-        mails = await given_up(connection)
-    return render(request, "office/home.html", queues=found, most=max(queue.count for queue in found), given_up=mails)
-
-
-@ROUTES.post("/{language}/mails-again", name="mails_again")
-async def send_again(request: web.Request) -> web.Response:
-    """Let the mails be tried again that were given up for one reason."""
-    store = request.config_dict[STORE]
-    error = (await fields_of(request)).get("error", "")
-    async with store.database.writing() as connection:
-        await try_again(connection, error, store.database.clock())
-    raise web.HTTPSeeOther(path_to(request, "home"))
+        found += await _overdue(connection, times, database.clock())
+    return render(request, "office/home.html", queues=found, most=max(queue.count for queue in found))
 
 
 @ROUTES.get("/{language}/log-in", name="log_in")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from relay.domain.events import FIRST, Event, moment
+from relay.domain.events import FIRST, FORGOTTEN, Event, moment
 from relay.store.database import alone
 from relay.store.tables import checkpoints, events
 from relay.store.transitions import TABLES
@@ -65,6 +65,7 @@ async def _verify_records(connection: AsyncConnection, audit: Audit) -> None:
         for row in await connection.execute(sa.select(table.c.id, table.c.state)):
             states[record, row.id] = row.state
     last: dict[tuple[str, str], tuple[int, str, str]] = {}
+    forgotten: set[tuple[str, str]] = set()
     rows = await connection.stream(sa.select(events).order_by(events.c.record, events.c.record_id, events.c.number))
     async for row in rows:
         audit.events += 1
@@ -74,10 +75,12 @@ async def _verify_records(connection: AsyncConnection, audit: Audit) -> None:
         if (row.number, row.source, row.hash) != (number + 1, state, event.hash(before)):
             audit.faults.append(f"{row.record} {row.record_id}: event {row.number} does not follow the one before it")
         last[name] = (row.number, row.target, row.hash)
+        if row.reason == FORGOTTEN:
+            forgotten.add(name)
     audit.records = len(last)
     for name in sorted(states.keys() | last.keys()):
         told = last[name][1] if name in last else None
-        if states.get(name) != told:
+        if states.get(name) != (None if name in forgotten else told):
             audit.faults.append(
                 f"{name[0]} {name[1]}: the state is {states.get(name) or 'missing'}, the events say {told or 'nothing'}"
             )

@@ -6,6 +6,8 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +20,22 @@ from relay.store.database import new_id
 
 class BlobMissingError(Exception):
     """A row names a blob that the store does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What lies in the store."""
+
+    path: str
+    size: int
+    """In bytes, sealed."""
+    since: datetime
+
+    @property
+    def blob_id(self) -> str | None:
+        """The blob that it is; None for what is none of ours."""
+        name = self.path.rpartition("/")[2]
+        return name if self.path == _path(name) else None
 
 
 class Blobs:
@@ -54,6 +72,35 @@ class Blobs:
             raise BlobMissingError(f"the blob {blob_id} is gone") from None
         async for chunk in key.decrypt_chunks(found.stream(CHUNK), blob_id):
             yield chunk
+
+    async def get_sealed(self, blob_id: str) -> tuple[int, AsyncIterator[bytes]]:
+        """A blob as it lies there: how many bytes, and these. Raises BlobMissingError."""
+        try:
+            found = await obstore.get_async(self._store, _path(blob_id))
+        except FileNotFoundError:
+            raise BlobMissingError(f"the blob {blob_id} is gone") from None
+        return found.meta["size"], found.stream(CHUNK)
+
+    async def put_sealed(self, blob_id: str, sealed: AsyncIterator[bytes]) -> None:
+        """Put a blob back as it lay there. It is not durable before `sync`."""
+        await obstore.put_async(self._store, _path(blob_id), sealed)
+
+    async def sync(self) -> None:
+        """Make all that was put durable."""
+        if self._folder is not None:
+            await asyncio.to_thread(os.sync)
+
+    async def stored(self, prefix: str | None = None) -> AsyncIterator[Stored]:
+        """All that lies in the store, or in one of its folders, in no order."""
+        async for some in obstore.list(self._store, prefix):
+            for one in some:
+                yield Stored(one["path"], one["size"], one["last_modified"])
+
+    async def folders(self) -> tuple[list[str], list[Stored]]:
+        """The folders of the store, and what lies in none of them."""
+        found = await obstore.list_with_delimiter_async(self._store)
+        beside = [Stored(one["path"], one["size"], one["last_modified"]) for one in found["objects"]]
+        return sorted(found["common_prefixes"]), beside
 
     async def delete(self, blob_id: str) -> None:
         """Delete a blob that no row names."""

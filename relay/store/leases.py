@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.store.database import Database
-from relay.store.tables import batches, outbox, print_jobs, replies, scans
+from relay.store.tables import batches, incoming, link_requests, outbox, print_jobs, replies, scans
 
 LEASE: Final = datetime.timedelta(minutes=2)
 """How long a lease lasts without renewal."""
@@ -31,7 +31,7 @@ ATTEMPTS: Final = 5
 DIED: Final = "the process died"
 """What stands as the error of a row whose worker did not live to write one."""
 
-WORK: Final = (batches, print_jobs, scans, replies, outbox)
+WORK: Final = (batches, print_jobs, scans, replies, incoming, link_requests, outbox)
 """The tables whose rows workers claim."""
 FREE: Final[dict[str, Any]] = {"lease_owner": None, "lease_until": None, "lease_ends": None}
 """The columns of a row that nobody holds."""

@@ -11,14 +11,23 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.letter_pages import LetterToPrint
 from relay.domain.letters import LetterBody, Treatment, printed_text
-from relay.domain.lives import SENT, BatchState, LetterState, Record
+from relay.domain.lives import CONFIRMED, SENT, BatchState, LetterState, Record
 from relay.domain.photos import photo_part
 from relay.domain.printing import PrintRules
 from relay.domain.reply_code import ReplyCode
-from relay.sealing import ContentKey, Context, InboxSecret, PrivateKey
+from relay.sealing import ContentKey, Context, InboxSecret, PrivateKey, SealBrokenError
 from relay.store.directory import Known
 from relay.store.sealed import Store, load_key, open_part
-from relay.store.tables import batches, conversations, inboxes, letters, prisoners, reply_order_letters, reply_orders
+from relay.store.tables import (
+    batches,
+    conversations,
+    events,
+    inboxes,
+    letters,
+    prisoners,
+    reply_order_letters,
+    reply_orders,
+)
 
 
 def letter_context(letter_id: str) -> Context:
@@ -36,6 +45,23 @@ async def read_body(connection: AsyncConnection, letter_id: str, key: PrivateKey
     sealed = (await connection.execute(sa.select(letters.c.body).where(letters.c.id == letter_id))).scalar_one()
     content_key = await load_key(connection, letter_context(letter_id), key)
     return LetterBody.model_validate_json(content_key.decrypt(sealed))
+
+
+def was_confirmed() -> sa.ColumnElement[bool]:
+    """The condition that a letter needs no confirmation any more: only then its address is known to be the sender's.
+
+    Its state does not tell: a letter can be withdrawn before it is confirmed.
+    """
+    mine = (events.c.record == Record.LETTER, events.c.record_id == letters.c.id)
+    return sa.exists().where(*mine, events.c.target.in_(CONFIRMED))
+
+
+async def printed_name(connection: AsyncConnection, letter_id: str, key: PrivateKey) -> str:
+    """The name under a letter; empty where that was destroyed. Raises SealBrokenError."""
+    gone = sa.select(letters.c.destroyed_at).where(letters.c.id == letter_id)
+    if (await connection.execute(gone)).scalar_one() is not None:
+        return ""
+    return (await read_body(connection, letter_id, key)).printed_name
 
 
 async def inbox_secret(connection: AsyncConnection, letter_id: str, office: PrivateKey) -> InboxSecret:
@@ -177,8 +203,11 @@ async def to_print(
         body = await read_body(connection, letter_id, key)
         treatment = await read_treatment(connection, letter_id, key)
         code, sheets = await code_of(connection, letter_id)
-        created = await connection.execute(sa.select(letters.c.created_at).where(letters.c.id == letter_id))
-        written_on = created.scalar_one().date()
+        times = sa.select(letters.c.created_at, letters.c.destroyed_at).where(letters.c.id == letter_id)
+        row = (await connection.execute(times)).one()
+        if row.destroyed_at is not None:  # its address may be left
+            raise SealBrokenError("this letter was destroyed")
+        written_on = row.created_at.date()
     photos = () if treatment.without_photos else await read_photos(store, letter_id, body, key)
     printed = body.model_copy(update={"text": printed_text(body, treatment)})
     return printable(known, printed, code, written_on, return_address, sheets, rules, photos)

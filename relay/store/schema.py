@@ -8,6 +8,8 @@ from typing import Final
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from relay.store.database import Database, alone
 
@@ -29,6 +31,17 @@ def upgrade(connection: sa.Connection, revision: str = "head") -> None:
 def downgrade(connection: sa.Connection, revision: str) -> None:
     """Take migrations back down to a revision."""
     command.downgrade(_config(connection), revision)
+
+
+def revision_of(connection: sa.Connection) -> str | None:
+    """The revision that the schema is at; None where there is no schema."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def knows(revision: str) -> bool:
+    """Whether there is a migration to this revision: there is none to what a newer version has made."""
+    directory = ScriptDirectory(str(MIGRATIONS))
+    return revision in {script.revision for script in directory.walk_revisions()}
 
 
 async def migrate(database: Database) -> None:

@@ -112,6 +112,7 @@ inboxes = Table(
     Column("lookup_hash", HASH, nullable=False, unique=True),
     Column("public_key", LargeBinary, nullable=False),
     Column("secret", LargeBinary, nullable=False),  # sealed to the office, which composes mails with the link
+    Column("address_tag", HASH, index=True),  # keyed hash of the sender's address, see PrivateKey.tag; "" for none
 )
 
 conversations = Table(
@@ -120,7 +121,30 @@ conversations = Table(
     Column("id", ID, primary_key=True),
     Column("inbox_id", ID, ForeignKey("inboxes.id"), nullable=False),
     Column("prisoner_id", ID, ForeignKey("prisoners.id"), nullable=False),
+    Column("answer_hash", HASH, index=True, unique=True),  # of the token in the address to which senders answer
     UniqueConstraint("inbox_id", "prisoner_id"),
+)
+
+link_requests = Table(
+    "link_requests",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("state", String(16), nullable=False),  # asked, offered, confirmed
+    Column("created_at", Moment, nullable=False),
+    Column("address", LargeBinary),  # of who asked; sealed to the office
+    Column("inbox_id", ID, ForeignKey("inboxes.id"), index=True),  # once the office has found it
+    Column("token_hash", HASH, unique=True),  # of the button in the mail
+    *_leased(),
+    Index("ix_link_requests_queue", "state", "created_at"),
+)
+
+suppressions = Table(
+    "suppressions",
+    metadata,
+    Column("tag", HASH, primary_key=True),  # keyed hash of an address to which no more mails go
+    Column("since", Moment, nullable=False),
+    Column("reason", String(16), nullable=False),
+    Column("status", String(16)),  # enhanced status code (RFC 3463), where the bounce named one
 )
 
 batches = Table(
@@ -174,6 +198,18 @@ SILENT: Final = sa.text("state = 'delivered' AND outcome IS NULL")
 HELD: Final = sa.text("lease_owner IS NOT NULL")
 """Letters that somebody holds. With all others in it, SQLite would think the index worthless once it has counted."""
 
+ON_THE_WAY: Final = sa.text("state IN ('translating', 'queued', 'second_reading', 'approved', 'printed', 'posted')")
+"""Letters that can be late."""
+ASKED_AGAIN: Final = sa.text("asked_again_at IS NOT NULL")
+
+KEPT: Final = sa.text("destroyed_at IS NULL")
+"""What still has its content, or has not been looked at by the retention."""
+
+DESTROYED: Final = sa.text("destroyed_at IS NOT NULL")
+
+ADDRESSED: Final = sa.text("destroyed_at IS NOT NULL AND length(body) > 0")
+"""Letters of which only the sender's address is left, for the answers that may come."""
+
 letters = Table(
     "letters",
     metadata,
@@ -197,10 +233,18 @@ letters = Table(
     Column("outcome", String(16)),
     Column("card", sa.Boolean, nullable=False, server_default=sa.false()),  # may stand on one sheet with others
     Column("sheets", Integer),  # of paper, once it is approved
+    Column("asked_again_at", Moment),  # the sender wants it sent again, and nobody has done so yet
+    Column("overdue_told_at", Moment),  # the sender was told that it is overdue
+    Column("destroyed_at", Moment),  # its content; the row stays
     *_leased(),
     Index("ix_letters_queue", "state", "due_at"),
     Index("ix_letters_holder", "lease_owner", sqlite_where=HELD, postgresql_where=HELD),
     Index("ix_letters_silent", "state", "state_since", sqlite_where=SILENT, postgresql_where=SILENT),
+    Index("ix_letters_kept", "state_since", sqlite_where=KEPT, postgresql_where=KEPT),
+    Index("ix_letters_destroyed", "destroyed_at", sqlite_where=DESTROYED, postgresql_where=DESTROYED),
+    Index("ix_letters_addressed", "state_since", sqlite_where=ADDRESSED, postgresql_where=ADDRESSED),
+    Index("ix_letters_on_the_way", "state", "state_since", sqlite_where=ON_THE_WAY, postgresql_where=ON_THE_WAY),
+    Index("ix_letters_asked_again", "asked_again_at", sqlite_where=ASKED_AGAIN, postgresql_where=ASKED_AGAIN),
 )
 
 enclosures = Table(
@@ -300,8 +344,11 @@ scans = Table(
     Column("facility_id", ID),  # from which all its pages are, where somebody said so
     Column("page_count", Integer),  # of its pages, once that is known
     Column("came_in", ID, index=True),  # the mail, itself a scan, in which it came
+    Column("destroyed_at", Moment),  # the file and its pages; the rows stay
     *_leased(),
     Index("ix_scans_queue", "state", "created_at"),
+    Index("ix_scans_kept", "state_since", sqlite_where=KEPT, postgresql_where=KEPT),
+    Index("ix_scans_destroyed", "destroyed_at", sqlite_where=DESTROYED, postgresql_where=DESTROYED),
 )
 
 STALE: Final = sa.text("stale")
@@ -320,8 +367,14 @@ replies = Table(
     Column("reason", String(32)),  # why it is looked at before it is released
     Column("stale", sa.Boolean, nullable=False, server_default=sa.false()),  # corrected since it was released
     Column("complete", sa.Boolean, nullable=False, server_default=sa.false()),  # somebody says that no page is missing
+    Column(
+        "forwarded", sa.Boolean, nullable=False, server_default=sa.false()
+    ),  # the prisoner wants this sender to have it
+    Column("destroyed_at", Moment),  # its content; the row stays
     *_leased(),
     Index("ix_replies_queue", "state", "created_at"),
+    Index("ix_replies_kept", "state_since", sqlite_where=KEPT, postgresql_where=KEPT),
+    Index("ix_replies_destroyed", "destroyed_at", sqlite_where=DESTROYED, postgresql_where=DESTROYED),
     Index("ix_replies_stale", "stale", sqlite_where=STALE, postgresql_where=STALE),
 )
 
@@ -401,16 +454,38 @@ outbox = Table(
     Column("id", ID, primary_key=True),
     Column("kind", String(16), nullable=False),
     Column("letter_id", ID, ForeignKey("letters.id"), nullable=False, index=True),
-    Column("reply_id", ID, ForeignKey("replies.id")),
+    Column("reply_id", ID, ForeignKey("replies.id"), index=True),
     Column("message_id", String(80), nullable=False, unique=True),
     Column("decision_id", ID, ForeignKey("decisions.id"), index=True),
-    Column("body", LargeBinary),  # only the desk's own mails, sealed to the desk and erased once sent
+    Column("body", LargeBinary),  # what only this mail says; sealed to who sends it, erased once sent
+    Column("bounce", String(40)),  # what came back: its class, and its status where it named one
     Column("state", String(8), nullable=False),
     Column("state_since", Moment, nullable=False),
     Column("created_at", Moment, nullable=False),
     *_leased(),
     Index("ix_outbox_queue", "state", "created_at"),
 )
+
+incoming = Table(
+    "incoming",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("state_since", Moment, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("source", String(8), nullable=False),
+    Column("fetched", String(200), unique=True),  # account, UIDVALIDITY and UID, where it came by IMAP
+    Column("conversation_id", ID, index=True),  # to which it was addressed
+    Column("mail_id", ID, index=True),  # the mail of the outbox that it is about
+    Column("letter_id", ID),  # what became of it
+    Column("reason", String(32)),
+    Column("destroyed_at", Moment),  # its content; the row stays
+    *_leased(),
+    Index("ix_incoming_queue", "state", "created_at"),
+)
+
+MILESTONE: Final = sa.text("record = 'letter' AND target IN ('approved', 'posted', 'delivered')")
+"""Events with which a step of a letter ends: how long steps take is counted from them."""
 
 events = Table(
     "events",
@@ -427,6 +502,7 @@ events = Table(
     Column("hash", HASH, nullable=False),
     Column("checkpoint_id", Integer, ForeignKey("checkpoints.id"), index=True),
     UniqueConstraint("record", "record_id", "number"),
+    Index("ix_events_milestones", "at", sqlite_where=MILESTONE, postgresql_where=MILESTONE),
 )
 
 checkpoints = Table(
@@ -443,4 +519,12 @@ hourly_counts = Table(
     Column("what", String(32), primary_key=True),
     Column("hour", Moment, primary_key=True),
     Column("count", Integer, nullable=False),
+)
+
+monthly_counts = Table(
+    "monthly_counts",
+    metadata,
+    Column("what", String(32), primary_key=True),
+    Column("month", String(7), primary_key=True),  # as in 2031-05
+    Column("number", Integer, nullable=False),
 )

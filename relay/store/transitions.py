@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from relay.domain.events import FIRST, Event
 from relay.domain.letters import Wants
 from relay.domain.lives import (
+    ANSWERS,
     Actor,
     BatchState,
     LetterState,
@@ -165,16 +166,16 @@ async def add_mail(
     not_before: datetime.datetime | None = None,
     body: bytes | None = None,
     mail_id: str | None = None,
-) -> None:
-    """Add a mail to the sender of a letter to the outbox, unless that sender wants none.
+) -> bool:
+    """Add a mail to the sender of a letter to the outbox, unless that sender wants none. Returns whether it was added.
 
     Its Message-ID is made here, once, so that a repeated delivery is recognised as the same mail.
     """
     wants = (
         await connection.execute(sa.select(tables.letters.c.wants).where(tables.letters.c.id == letter_id))
     ).scalar_one()
-    if wants == Wants.NOTHING:
-        return
+    if wants == Wants.NOTHING and kind not in ANSWERS:
+        return False
     await connection.execute(
         sa.insert(tables.outbox).values(
             id=mail_id or new_id(),
@@ -190,6 +191,7 @@ async def add_mail(
             created_at=at,
         )
     )
+    return True
 
 
 async def _append(

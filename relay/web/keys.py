@@ -9,11 +9,13 @@ from aiohttp import web
 from relay.config import Settings
 from relay.domain.ports import LetterPages, Photos, Reprinting, Screening
 from relay.sealing import PrivateKey, PublicKey
+from relay.store.durations import Durations
 from relay.store.sealed import Store
 from relay.store.volunteers import Volunteer
 
 SETTINGS: Final = web.AppKey("settings", Settings)
 STORE: Final = web.AppKey("store", Store)
+DURATIONS: Final = web.AppKey("durations", Durations)
 LETTER_PAGES: Final = web.AppKey("letter_pages", LetterPages)
 SCREENING: Final = web.AppKey("screening", Screening)
 PHOTOS: Final = web.AppKey("photos", Photos)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 from collections.abc import Awaitable, Callable, Sequence
 from importlib import resources
 from typing import Any, Final
@@ -11,7 +12,7 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage
-from babel.dates import format_date, format_datetime, format_timedelta
+from babel.dates import format_date, format_time, format_timedelta
 
 from relay.domain.languages import LANGUAGE_NAMES, LANGUAGES
 from relay.domain.reply_code import grouped
@@ -40,6 +41,8 @@ HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+_MINUTE: Final = datetime.timedelta(minutes=1)
+"""Shortest age that is shown."""
 _POLICY: Final = web.AppKey("policy", str)
 _TEMPLATES: Final[dict[str, web.AppKey[jinja2.Environment]]] = {
     language: web.AppKey(f"templates_{language}", jinja2.Environment) for language in LANGUAGES
@@ -146,12 +149,13 @@ def _context(request: web.Request) -> dict[str, Any]:
         "languages": LANGUAGE_NAMES,
         "switch": switch,
         "path": lambda name, **parts: path_to(request, name, **parts),
+        "has": lambda name: name in request.app.router,
         "static": lambda name: f"/static/{name}",
         "site": request.config_dict[SETTINGS].site,
         "volunteer": request.get(VOLUNTEER),
         "day": lambda moment: format_date(moment, locale=language),
-        "moment": lambda moment: format_datetime(moment, "medium", locale=language) + " UTC",
-        "age": lambda moment: format_timedelta(now - moment, locale=language),
+        "moment": lambda at: f"{format_date(at, locale=language)}, {format_time(at, 'short', locale=language)} UTC",
+        "age": lambda moment: format_timedelta(max(now - moment, _MINUTE), locale=language),
     }
 
 

@@ -7,13 +7,13 @@ from typing import Final
 
 from aiohttp import web
 
+from relay.domain.scan_parts import page_picture
 from relay.web.keys import OFFICE_KEY, STORE, VOLUNTEER
 from relay.web.site import fields_of, path_to, render, words
 from scanner import reply_steps
 from scanner.reading import Box
 from scanner.replies import CheckedPage, CheckedReply
 from scanner.screens.replies import DECIDED, GONE, list_replies, page_in_reply, read_picture, size_of
-from scanner.steps import page_picture
 
 ROUTES: Final = web.RouteTableDef()
 WIDTHS: Final = (320, 640)

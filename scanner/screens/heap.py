@@ -11,6 +11,7 @@ from relay.sealing import SealBrokenError
 from relay.web.keys import OFFICE_KEY, STORE, VOLUNTEER
 from relay.web.site import fields_of, path_to, render, words
 from scanner import heap, received, steps
+from scanner.from_inside import AN_ANSWER
 from scanner.screens.overview import query_of, show_overview
 from scanner.screens.words import METHODS, OUTCOMES
 from scanner.suggesting import WHYS
@@ -51,6 +52,7 @@ async def _page(request: web.Request, status: int = 200, complaint: str | None =
             outcomes=OUTCOMES,
             suggested=await heap.suggested(connection, office, waiting, reading),
             whys=WHYS,
+            may_begin=waiting.doubt not in AN_ANSWER,
             found=await heap.searched(connection, office, search) if search else [],
             search=search,
             waiting=await heap.waiting_count(connection),

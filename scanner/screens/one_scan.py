@@ -12,6 +12,7 @@ from PIL import Image
 
 from relay.domain.lives import PageState, Record, ReplyState
 from relay.domain.reasons import PAGE_DOUBTS
+from relay.domain.scan_parts import page_picture
 from relay.sealing import Context
 from relay.store.blobs import BlobMissingError
 from relay.store.sealed import open_part
@@ -105,7 +106,7 @@ async def _picture(request: web.Request, which: sa.ColumnElement[bool]) -> bytes
         raise web.HTTPNotFound
     context = Context(Record.SCAN, row.scan_id)
     try:
-        return await open_part(store, context, steps.page_picture(row.number), request.config_dict[OFFICE_KEY])
+        return await open_part(store, context, page_picture(row.number), request.config_dict[OFFICE_KEY])
     except BlobMissingError:
         raise web.HTTPNotFound from None
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from relay.domain.lives import ReplyState
 from relay.domain.reasons import REPLY_DOUBTS
+from relay.domain.scan_parts import page_picture, page_untouched
 from relay.domain.sheet import TICKS, Tick, tick_box
 from relay.domain.ticks import TICK_WORDS
 from relay.store.blobs import BlobMissingError
@@ -18,11 +19,10 @@ from relay.store.sealed import find_blob
 from relay.store.transitions import NotThereError
 from relay.web.keys import LANGUAGE, OFFICE_KEY, STORE, VOLUNTEER
 from relay.web.site import fields_of, path_to, render, words
-from scanner import replies, reply_steps, tick_steps
+from scanner import forwarding, replies, reply_steps, tick_steps
 from scanner.covering import cover
 from scanner.replies import CheckedPage, CheckedReply
 from scanner.screens.words import METHODS
-from scanner.steps import page_picture, page_untouched
 
 ROUTES: Final = web.RouteTableDef()
 
@@ -101,7 +101,7 @@ async def _reply(request: web.Request, status: int = 200, complaint: str | None 
 
 @ROUTES.post("/{language}/replies/{reply}", name="check_reply")
 async def decide(request: web.Request) -> web.Response:
-    """Let a reply be released, take a page out of it, or say whether a box is ticked."""
+    """Let a reply be released, take a page out of it, keep it from others, or say whether a box is ticked."""
     store, volunteer, reply_id = request.config_dict[STORE], request[VOLUNTEER].id, request.match_info["reply"]
     data = await fields_of(request)
     try:
@@ -117,6 +117,8 @@ async def decide(request: web.Request) -> web.Response:
             await reply_steps.take_out(store, page_id, volunteer)
             if len(inside) == 1:
                 raise _next(request, following, released=False)
+        elif data.get("do") == "keep":
+            await forwarding.take_back(store, reply_id, volunteer)
         elif (page_id := data.get("page")) in inside and data.get("tick") in tuple(Tick):
             await tick_steps.settle(store, page_id, Tick(data["tick"]), volunteer, ticked=data.get("ticked") == "yes")
         else:

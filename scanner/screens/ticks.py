@@ -12,13 +12,13 @@ from relay.domain.ticks import TICK_WORDS
 from relay.store.transitions import NotThereError
 from relay.web.keys import REPRINTING, STORE, VOLUNTEER
 from relay.web.site import fields_of, path_to, render, words
-from scanner import replies, tick_steps
+from scanner import forwarding, replies, tick_steps
 from scanner.screens.replies import crop
 
 ROUTES: Final = web.RouteTableDef()
 UNCLEAR: Final = {"ticked": True, "not_ticked": False}
 """What a volunteer can say about a box of which it is not clear whether it is ticked."""
-CLEAR: Final = ("reprint", "write_again", "done")
+CLEAR: Final = ("reprint", "write_again", "forward", "done")
 """What a volunteer can do about one that is."""
 
 
@@ -35,6 +35,10 @@ _WHAT_TO_DO: Final[dict[Tick, str]] = {
     ),
     Tick.PAGES_MISSING: _("The letter can be printed once more. It goes with the next batch of copies."),
     Tick.NEED_PAPER: _("The sender reads this too. Talk to whoever sends parcels."),
+    Tick.FORWARD: _(
+        "Look at the box first: a stray mark must not show a letter to strangers. The others read that it answers"
+        " somebody else."
+    ),
 }
 """The ticks that ask something, the weightiest first."""
 
@@ -48,6 +52,8 @@ async def overview(request: web.Request) -> web.Response:
 async def _overview(request: web.Request, status: int = 200, complaint: str | None = None) -> web.Response:
     async with request.config_dict[STORE].database.reading() as connection:
         found = await replies.open_ticks(connection)
+        forwards = {one.reply_id for one in found if one.clear and one.tick is Tick.FORWARD}
+        others = {reply_id: len(await forwarding.others(connection, reply_id)) for reply_id in forwards}
     return render(
         request,
         "scanner/ticks.html",
@@ -57,6 +63,7 @@ async def _overview(request: web.Request, status: int = 200, complaint: str | No
             (tick, said, [one for one in found if one.clear and one.tick is tick]) for tick, said in _WHAT_TO_DO.items()
         ],
         tick_words=TICK_WORDS,
+        others=others,
         crop=crop,
         complaint=complaint and words(request)(complaint),
     )
@@ -77,9 +84,14 @@ async def settle(request: web.Request) -> web.Response:
     try:
         if do == "reprint":
             await request.config_dict[REPRINTING].reprint(found.letter_id, volunteer)
-        await tick_steps.settle(
-            store, found.page_id, found.tick, volunteer, ticked=UNCLEAR.get(do), write_again=do == "write_again"
-        )
+        if do == "forward" and found.tick is Tick.FORWARD:
+            await forwarding.forward(store, found.page_id, volunteer)
+        elif do == "done" and found.tick is Tick.FORWARD:
+            await forwarding.keep(store, found.page_id, volunteer)
+        else:
+            await tick_steps.settle(
+                store, found.page_id, found.tick, volunteer, ticked=UNCLEAR.get(do), write_again=do == "write_again"
+            )
     except NotThereError:
         return await _overview(request, 409, _SETTLED)
     except NotPrintedError:

@@ -14,12 +14,12 @@ from pydantic import TypeAdapter
 
 from relay.domain.letters import Word
 from relay.domain.lives import ReplyState
+from relay.domain.scan_parts import page_picture
 from relay.web.keys import OFFICE_KEY, STORE, VOLUNTEER
 from relay.web.site import fields_of, path_to, render, words
 from scanner import replies, reply_steps
 from scanner.reading import Box
 from scanner.screens.replies import GONE, page_in_reply, read_picture, size_of
-from scanner.steps import page_picture
 from scanner.transcript import GAP, Lines
 
 ROUTES: Final = web.RouteTableDef()

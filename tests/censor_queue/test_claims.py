@@ -16,7 +16,8 @@ import structlog
 from censor_queue import claims, decisions, translations
 from censor_queue.claims import HARD_END, LEASE, NOT_AGAIN, UNOPENED_PAUSE
 from censor_queue.review import Review
-from relay.desk.inbox import AGAIN, read_inbox
+from relay.desk.history import AGAIN
+from relay.desk.inbox import read_inbox
 from relay.domain.directory import PrisonerState
 from relay.domain.lives import READING, WORKER, LetterState
 from relay.domain.reasons import ReviewReason
@@ -382,7 +383,7 @@ async def test_letter_that_was_read_for_one_facility_is_read_again_for_another(
     assert [await house.state(one) for one in (rendered, batched, passed_on)] == ["approved", "queued", "queued"]
     assert (await house.row(letters, id=batched.id)).batch_id is None
     async with house.store.database.reading() as connection:
-        (shown,) = await read_inbox(connection, batched.secret, house.clock())
+        (shown,) = (await read_inbox(connection, batched.secret, house.clock())).letters
     assert shown.history[-1].sentence == AGAIN[LetterState.APPROVED]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from io import BytesIO
 
 import pikepdf
@@ -21,6 +22,8 @@ from relay.sealing import InboxSecret
 from relay.store import tables
 from scanner import reply_steps
 from scanner.reading import Reading
+from tests.desk.inboxes import begun, put_beside
+from tests.desk.letters import ask
 from tests.workplaces import (
     ENGLISH,
     RUSSIAN,
@@ -46,7 +49,7 @@ async def test_words_and_link_open_the_same_inbox(house: House, desk: Client) ->
     assert (opened.status, opened.location) == (303, sent.inbox)
     screen = (await get(desk, sent.inbox)).screen
     assert screen.heading == "Your letters"
-    assert "To John Sample" in screen.text
+    assert "John Sample HMP Nowhere" in screen.text
     assert " ".join(TEXT.split()) in screen.text
     assert "Confirmed. A volunteer will read it before it is printed." in screen.text
 
@@ -85,6 +88,115 @@ async def test_inbox_shows_all_letters_of_its_sender_and_none_of_others(house: H
     assert "Somebody else" not in text
 
 
+async def thread(house: House, desk: Client, sent: Sent, query: str = "") -> list[str]:
+    """The headings and links of the newest conversation, as they follow each other."""
+    html = (await get(desk, f"{sent.inbox}{query}")).screen.html
+    found = re.findall(r'<h3>(.*?)</h3>|class="folded"[^>]*><b>(.*?)</b>|>(Read the .*?)</a>', html)
+    return ["whole: " + whole if whole else "folded: " + folded if folded else read for whole, folded, read in found]
+
+
+async def test_letters_and_answers_stand_in_their_order_and_the_older_letters_are_folded(
+    house: House, desk: Client
+) -> None:
+    first = await house.posted()
+    for _ in range(2):
+        house.clock.advance(days=1)
+        last = await house.posted(phrase=first.phrase)
+    house.clock.advance(days=1)
+    await house.replied(first)
+    house.clock.advance(days=1)
+    await house.queued(phrase=first.phrase)
+    assert await thread(house, desk, first) == [
+        "whole: Your letter of May 8, 2031",
+        "Read the answer of May 7, 2031",
+        "whole: Your letter of May 6, 2031",
+        "folded: Your letter of May 5, 2031",
+        "folded: Your letter of May 4, 2031",
+    ]
+    one, everything = f"?letter={first.id}", "?letter=all"
+    assert (await thread(house, desk, first, one))[-1] == "whole: Your letter of May 4, 2031"
+    assert not any(line.startswith("folded") for line in await thread(house, desk, first, everything))
+    screen = (await get(desk, first.inbox)).screen
+    assert f"{first.inbox}{one}#{first.id}" in screen.links
+    assert any(link.startswith(f"{first.inbox}{everything}#") for link in screen.links)
+    assert last.id not in "".join(screen.links), "there is nothing to be done about a letter on its way"
+
+
+async def test_folded_letter_says_where_it_is(house: House, desk: Client) -> None:
+    first = await house.posted()
+    for _ in range(2):
+        house.clock.advance(minutes=1)
+        await house.queued(phrase=first.phrase)
+    screen = (await get(desk, first.inbox)).screen
+    assert "Your letter of May 4, 2031 On its way to the prison." in screen.text
+    assert re.findall(r'aria-label="(Step .*?)"', screen.html) == ["Step 1 of 5", "Step 1 of 5", "Step 4 of 5"]
+
+
+async def test_letter_that_waits_for_its_sender_is_never_folded(house: House, desk: Client) -> None:
+    first = await house.queued()
+    await ask(house, first)
+    for _ in range(3):
+        house.clock.advance(days=1)
+        await house.queued(phrase=first.phrase)
+    assert (await thread(house, desk, first))[-1] == "whole: Your letter of May 4, 2031"
+
+
+async def test_way_of_a_letter_that_was_stopped(house: House, desk: Client) -> None:
+    sent = await house.approved()
+    await steps.withdraw(house.store, sent.id)
+    html = (await get(desk, sent.inbox)).screen.html
+    assert html.count('class="way stopped"') == 1
+    assert 'aria-label="Step 2 of 5"' in html
+
+
+async def test_each_prisoner_has_a_conversation(house: House, desk: Client) -> None:
+    first = await house.queued(text="To John")
+    house.clock.advance(days=1)
+    await house.queued(RUSSIAN, phrase=first.phrase, text="To Pyotr")
+    house.clock.advance(days=1)
+    await house.queued(phrase=first.phrase, text="To John again")
+    text = (await get(desk, first.inbox)).screen.text
+    places = [text.index(words) for words in ("To John again", "To John ", "To Pyotr")]
+    assert places == sorted(places)
+    assert f"John Sample {RUSSIAN.prisoner.name} John Sample HMP Nowhere" in text, "and a way to each of them"
+
+
+async def test_letter_from_prison_begins_a_conversation(house: House, desk: Client) -> None:
+    letter = await house.posted(RUSSIAN)
+    reply = await house.replied(letter)
+    house.clock.advance(minutes=1)
+    beginning = await begun(house, phrase=letter.phrase)
+    await put_beside(house, reply, beginning)
+    screen = (await get(desk, letter.inbox)).screen
+    assert "This conversation began with a letter from prison. May 4, 2031" in screen.text
+    assert "Read the letter of May 4, 2031" in screen.text
+    assert "Answers your letter" not in screen.text
+    shown = (await get(desk, f"{letter.inbox}/reply/{reply}")).screen
+    assert shown.heading == "A letter from John Sample"
+
+
+async def test_answer_to_another_correspondent_is_named_as_such(house: House, desk: Client) -> None:
+    letter = await house.posted()
+    reply = await house.replied(letter)
+    await put_beside(house, reply, letter, forwarded=True)
+    words = "John Sample asked us to show you this answer to another correspondent."
+    for place in (letter.inbox, f"{letter.inbox}/reply/{reply}"):
+        text = (await get(desk, place)).screen.text
+        assert (words in text, "Answers your letter" in text) == (True, False)
+
+
+async def test_reply_whose_time_is_over_leaves_its_day(house: House, desk: Client) -> None:
+    sent = await house.posted()
+    reply = await house.replied(sent)
+    async with house.store.database.writing() as connection:
+        await connection.execute(tables.replies.update().values(destroyed_at=house.clock()))
+    screen = (await get(desk, sent.inbox)).screen
+    assert "Here was the answer of May 4, 2031. Its time is over, and it was destroyed." in screen.text
+    assert not any("/reply/" in link for link in screen.links)
+    for part in ("", "/reply.pdf", "/1.jpg"):
+        assert (await get(desk, f"{sent.inbox}/reply/{reply}{part}")).status == 404
+
+
 async def test_refused_letter_shows_the_reason(house: House, desk: Client) -> None:
     sent = await house.queued()
     await claims.claim_next(house.review, house.volunteers["anna"])
@@ -97,7 +209,8 @@ async def test_letter_whose_content_was_destroyed_keeps_its_history(house: House
     async with house.store.database.writing() as connection:
         await connection.execute(tables.content_keys.delete().where(tables.content_keys.c.record_id == sent.id))
     screen = (await get(desk, sent.inbox)).screen
-    assert "To John Sample" in screen.text
+    assert "Confirmed. A volunteer will read it before it is printed." in screen.text
+    assert "The text of this letter is destroyed. Only the dates are kept." in screen.text
     assert "What you wrote" not in screen.text
 
 
@@ -228,6 +341,36 @@ async def test_reply_shows_picture_and_guess(house: House, desk: Client) -> None
         assert len(document.pages) == 2, "the picture, and what is missing"
 
 
+@pytest.mark.parametrize(
+    ("asked", "shown"), [("", 1), ("2", 2), ("3", 1), ("0", 1), ("x", 1), ("²", 1), ("9" * 5000, 1)]
+)
+async def test_reply_is_shown_page_by_page(house: House, desk: Client, asked: str, shown: int) -> None:
+    sent = await house.posted()
+    code = await house.code(sent)
+    scan = await house.split(sure(code), sure(code, side=Side.B))
+    await house.release()
+    place = f"{sent.inbox}/reply/{(await house.row(tables.replies, scan_id=scan)).id}"
+    screen = (await get(desk, place, params={"page": asked})).screen
+    assert screen.images == [f"{place}/{shown}.jpg"]
+    assert f"Page {shown} of 2" in screen.text
+    turning = [link for link in screen.links if "page=" in link and link.startswith(place)]
+    assert turning == [f"{place}?page={3 - shown}#page"] * 2
+
+
+async def test_from_one_reply_to_the_next(house: House, desk: Client) -> None:
+    sent = await house.posted(sheets=2)
+    first = await house.replied(sent)
+    house.clock.advance(days=3)
+    await house.split(sure(await house.code(sent), sheet=2))
+    await house.release()
+    second = next(row.id for row in await house.rows(tables.replies) if row.id != first)
+    elsewhere = await house.posted(RUSSIAN, phrase=sent.phrase)
+    await house.replied(elsewhere)
+    for reply, other in ((first, second), (second, first)):
+        links = (await get(desk, f"{sent.inbox}/reply/{reply}")).screen.links
+        assert [link for link in links if "/reply/" in link and link.startswith("/en/")][-1].endswith(f"/reply/{other}")
+
+
 async def test_page_is_there_as_it_was_scanned_too(house: House, desk: Client) -> None:
     sent = await house.posted()
     place = f"{sent.inbox}/reply/{await house.replied(sent)}"
@@ -264,7 +407,7 @@ async def test_what_was_ticked_is_told_with_what_follows(house: House, desk: Cli
     text = (await get(desk, await released(house, sent, ticks))).screen.text
     assert (
         "Ticked on the reply sheet ☒ I have all pages of the letter ☒ I need paper, envelopes, stamps"
-        "The volunteers know of it too. Please ask them before you send something. Save as PDF"
+        "The volunteers know of it too. Please ask them before you send something. Write back Save as PDF"
     ) in text
 
 
@@ -276,8 +419,9 @@ async def test_page_that_a_person_read_is_marked_as_such(house: House, desk: Cli
     await reply_steps.correct(house.store, house.office_key, pages[2], lines, house.volunteers["anna"])
     await house.release()
     reply = (await house.row(tables.replies)).id
-    text = (await get(desk, f"{sent.inbox}/reply/{reply}")).screen.text
-    assert "What a machine read, page 1 A guess, often wrong." in text
+    place = f"{sent.inbox}/reply/{reply}"
+    first, text = [(await get(desk, place, params={"page": page})).screen.text for page in ("1", "2")]
+    assert "What a machine read, page 1 A guess, often wrong." in first
     assert (
         "What a volunteer read, page 2 Read by a person. Words that are still doubtful are marked. "
         "What counts is the picture. Dear fiend (doubtful)"
@@ -336,7 +480,7 @@ async def test_second_reply_stands_beside_the_first(house: House, desk: Client) 
     await house.release()
     second = next(row.id for row in await house.rows(tables.replies) if row.id != first)
     links = [link for link in (await get(desk, sent.inbox)).screen.links if "/reply/" in link]
-    assert links == [f"{sent.inbox}/reply/{first}", f"{sent.inbox}/reply/{second}"]
+    assert links == [f"{sent.inbox}/reply/{second}", f"{sent.inbox}/reply/{first}"]
 
 
 async def test_letter_to_somebody_who_moved_is_still_followed(house: House, desk: Client) -> None:

@@ -277,7 +277,7 @@ async def test_inbox_shows_the_photos_of_a_letter_to_its_sender_alone(house: Hou
     await post(desk, TO, shown.screen.fields | {"action": "send"})
     letter = await house.row(tables.letters)
     inbox = f"/en/inbox/{InboxSecret.from_phrase(shown.screen.fields['phrase']).link}"
-    place = f"{inbox}/letter/{letter.id}/1.jpg"
+    place = f"{inbox}/letter/{letter.id}/1-small.jpg"
     assert (await get(desk, inbox)).screen.images == [place]
     answer = await get(desk, place)
     assert (answer.status, answer.headers["Content-Type"]) == (200, "image/jpeg")
@@ -286,6 +286,6 @@ async def test_inbox_shows_the_photos_of_a_letter_to_its_sender_alone(house: Hou
     for path in (
         f"{inbox}/letter/{letter.id}/2.jpg",
         f"{other}/letter/{letter.id}/1.jpg",
-        place.replace("1.jpg", "0.jpg"),
+        place.replace("/1-small", "/0-small"),
     ):
         assert (await get(desk, path)).status == 404

@@ -12,9 +12,11 @@ from relay.domain.lives import (
     TRANSITIONS,
     WITHDRAWABLE,
     Actor,
+    BatchState,
     ForbiddenTransitionError,
     LetterState,
     MailKind,
+    PageState,
     Record,
     ReplyState,
     ScanState,
@@ -28,6 +30,7 @@ ENDS = {
         LetterState.WITHDRAWN,
         LetterState.EXPIRED,
         LetterState.DELIVERED,
+        LetterState.BEGUN,
     },
     Record.BATCH: {"posted"},
     Record.SCAN: {ScanState.SPLIT},
@@ -38,10 +41,26 @@ ENDS = {
 came back: its prisoner may be found."""
 
 
+BEGINNINGS = {
+    Record.LETTER: {LetterState.UNCONFIRMED, LetterState.BEGUN},
+    Record.BATCH: {BatchState.OPEN},
+    Record.SCAN: {ScanState.RECEIVED},
+    Record.PAGE: {PageState.WAITING},
+    Record.REPLY: {ReplyState.OPEN},
+}
+ERASED = (LetterState.ERASED, ReplyState.ERASED)
+
+
+def test_letters_and_replies_can_be_erased_at_any_time_and_never_come_back() -> None:
+    for record, erased in zip((Record.LETTER, Record.REPLY), ERASED, strict=True):
+        assert {step.source for step in TRANSITIONS.values() if step.target is erased} == set(type(erased)) - {erased}
+        assert [step for step in TRANSITIONS.values() if step.record is record and step.source is erased] == []
+
+
 @pytest.mark.parametrize("record", Record)
-def test_life_begins_once_and_ends_only_at_its_ends(record: Record) -> None:
-    steps = [step for step in TRANSITIONS.values() if step.record is record]
-    assert len([step for step in steps if step.source is None]) == 1
+def test_life_begins_and_ends_only_at_its_ends(record: Record) -> None:
+    steps = [step for step in TRANSITIONS.values() if step.record is record and step.target not in ERASED]
+    assert {step.target for step in steps if step.source is None} == BEGINNINGS[record]
     reached: set[State] = {step.target for step in steps if step.source is None}
     while more := {step.target for step in steps if step.source in reached} - reached:
         reached |= more
@@ -71,12 +90,12 @@ def test_sender_gets_mail_with_these_steps_alone() -> None:
     assert {(step.source, step.target): step.mail for step in TRANSITIONS.values() if step.mail} == told
 
 
-def test_only_a_volunteer_decides_but_for_what_a_blocked_sender_wrote() -> None:
+def test_only_a_volunteer_decides_but_for_blocked_senders_and_unprintable_mails() -> None:
     volunteer, worker = Who.VOLUNTEER, Who.WORKER
     by = {target: {step.by for step in TRANSITIONS.values() if step.target is target} for target in DECIDED}
     assert by == {
         LetterState.APPROVED: {frozenset({volunteer})},
-        LetterState.CHANGES_REQUESTED: {frozenset({volunteer})},
+        LetterState.CHANGES_REQUESTED: {frozenset({volunteer, worker})},
         LetterState.REFUSED: {frozenset({volunteer, worker})},
     }
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from relay.domain.sheet import Tick
 from scanner import intake
 from scanner.intake import ChildFailedError, split
 from scanner.limits import (
@@ -74,7 +75,7 @@ async def test_child_that_keeps_to_the_protocol_is_believed(tmp_path: Path, monk
     samples = {
         "matrices": [{"place": 1, "modules": base64.b64encode(bytes([129]) + bytes(623) + bytes([127])).decode()}],
         "lines": [{"place": 0, "symbols": SYMBOLS}],
-        "boxes": [BOX] * 6,
+        "boxes": [BOX] * len(Tick),
     }
     (page,) = await told(ONE + line(**samples) + PIXELS + DONE, tmp_path, monkeypatch)
     assert page.pgm.read_bytes() == b"P5\n2 2\n255\n1234"
@@ -89,7 +90,7 @@ async def test_child_that_keeps_to_the_protocol_is_believed(tmp_path: Path, monk
         127,
     )
     assert (symbols.place, symbols.symbols.shape) == (0, (12, 32))
-    assert (page.samples.boxes, page.samples.ink, page.blank) == ((BoxInk(0.5, 1.0),) * 6, 0.5, True)
+    assert (page.samples.boxes, page.samples.ink, page.blank) == ((BoxInk(0.5, 1.0),) * len(Tick), 0.5, True)
 
 
 @pytest.mark.parametrize(
@@ -126,9 +127,9 @@ async def test_child_that_keeps_to_the_protocol_is_believed(tmp_path: Path, monk
         ONE + line(matrices=[{"place": 0, "modules": MODULES}] * 9) + PIXELS + DONE,
         ONE + line(lines=[{"place": 0, "symbols": MODULES}]) + PIXELS + DONE,
         ONE + line(lines=[{"place": 0, "symbols": SYMBOLS}] * 9) + PIXELS + DONE,
-        ONE + line(boxes=[BOX] * 7) + PIXELS + DONE,
-        ONE + line(boxes=[BOX | {"filled": 1.1}] * 6) + PIXELS + DONE,
-        ONE + line(boxes=[BOX | {"filled": float("nan")}] * 6) + PIXELS + DONE,
+        ONE + line(boxes=[BOX] * (len(Tick) + 1)) + PIXELS + DONE,
+        ONE + line(boxes=[BOX | {"filled": 1.1}] * len(Tick)) + PIXELS + DONE,
+        ONE + line(boxes=[BOX | {"filled": float("nan")}] * len(Tick)) + PIXELS + DONE,
         ONE + line(ink=-1.0) + PIXELS + DONE,
         ONE + line(ink=float("inf")) + PIXELS + DONE,
         ONE + b'{"kind": "refused", "reason": "because"}\n',

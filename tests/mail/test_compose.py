@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from email import message_from_bytes, policy
 from email.header import decode_header
 from email.message import EmailMessage
+from html.parser import HTMLParser
 
 import pytest
 
@@ -16,7 +18,7 @@ from relay.domain.reasons import REVIEW_REASONS, ReviewReason
 from relay.domain.sheet import Tick
 from relay.domain.ticks import FOR_SENDER, TICK_WORDS
 from relay.locale import catalogue
-from relay.mail.compose import AddressNotWritableError, Envelope, Why, confirmation, notice, reply
+from relay.mail.compose import AddressNotWritableError, Envelope, Own, Why, answer, confirmation, notice, reply
 
 AT = datetime.datetime(2031, 5, 4, 12, 30, 15, 250, tzinfo=datetime.UTC)
 LINK = "https://relay.example/en/inbox/AbC-123_x"
@@ -174,8 +176,14 @@ def test_decision_without_a_reason_tells_what_happened(kind: MailKind) -> None:
 def test_reply_brings_the_picture_the_marked_guess_and_the_link(language: str) -> None:
     mail = arrived(reply(envelope(language), Wants.FULL, NAME, LINK, READ, PDF))
     assert mail["subject"] == words(language, "You have an answer")
-    assert [part.get_content_type() for part in mail.walk()] == ["multipart/mixed", "text/plain", "application/pdf"]
-    assert [part["content-language"] for part in mail.walk()] == [None, language, None]
+    assert [part.get_content_type() for part in mail.walk()] == [
+        "multipart/mixed",
+        "multipart/alternative",
+        "text/plain",
+        "text/html",
+        "application/pdf",
+    ]
+    assert [part["content-language"] for part in mail.walk()] == [None, language, None, None, None]
     assert paragraphs(mail) == [
         words(language, "{prisoner} has answered your letter.", prisoner=NAME),
         words(language, "The answer is attached as it was written by hand."),
@@ -230,7 +238,7 @@ def test_reply_that_could_not_be_read_says_so(language: str, pages: tuple[tuple[
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_notice_of_a_reply_carries_nothing_of_it(language: str) -> None:
     mail = arrived(reply(envelope(language), Wants.NOTICE, NAME, LINK, READ, PDF))
-    assert [part.get_content_type() for part in mail.walk()] == ["text/plain"]
+    assert [part.get_content_type() for part in mail.walk()] == ["multipart/alternative", "text/plain", "text/html"]
     assert paragraphs(mail) == [
         words(language, "{prisoner} has answered your letter.", prisoner=NAME),
         *ending(language),
@@ -267,8 +275,7 @@ def test_headers_say_that_a_machine_wrote_and_which_mail_it_is() -> None:
         "Message-ID": "<0123456789abcdef@relay.example>",
         "Auto-Submitted": "auto-generated",
         "Content-Language": "de",
-        "Content-Type": 'text/plain; charset="utf-8"',
-        "Content-Transfer-Encoding": mail["Content-Transfer-Encoding"],
+        "Content-Type": mail["Content-Type"],
         "MIME-Version": "1.0",
     }
 
@@ -344,3 +351,178 @@ def test_unusual_address_is_written_as_it_is(address: str) -> None:
     message = confirmation(envelope(address=address), LINK, days=7)
     mail = message_from_bytes(message.as_bytes(policy=policy.SMTPUTF8), policy=policy.SMTPUTF8)
     assert str(mail["to"]) == address
+
+
+# --- what answers the sender
+
+
+def test_mail_that_was_taken_shows_what_will_be_printed() -> None:
+    own = Own(subject="Re: <b>", sentences=("Your signature was left out.",), text="Dear Pyotr,\n\nit snows.")
+    mail = arrived(answer(envelope(), MailKind.TAKEN, NAME, LINK, own, days=30))
+    assert paragraphs(mail) == [
+        f"Your mail was taken as your next letter to {NAME}.",
+        "Subject of your mail: Re: <b>",
+        "Your signature was left out.",
+        "A volunteer will read this before it is printed:",
+        "Dear Pyotr,",
+        "it snows.",
+        "As long as it is not printed, you can take it back there:",
+        *ending("en")[1:],
+    ]
+
+
+def test_mail_that_was_not_taken_says_why_and_how_long_it_is_kept() -> None:
+    own = Own(sentences=("It is too long.",), text="Dear Pyotr")
+    mail = arrived(answer(envelope(), MailKind.NOT_TAKEN, NAME, LINK, own, days=30))
+    assert paragraphs(mail)[:3] == [
+        f"Your mail could not be taken as a letter to {NAME}. Nothing of it is sent.",
+        "It is too long.",
+        "We keep your mail for 30 days; a volunteer can look at it.",
+    ]
+
+
+def test_offer_of_a_new_link_names_nobody() -> None:
+    mail = arrived(answer(envelope(), MailKind.LINK_OFFER, NAME, LINK, Own(token="t"), days=30))
+    assert paragraphs(mail)[1] == LINK
+    assert [NAME in part.get_content() for part in mail.iter_parts()] == [False, False]
+
+
+def test_new_link_comes_with_its_words() -> None:
+    mail = arrived(answer(envelope(), MailKind.LINK, NAME, LINK, Own(words="apple river stone"), days=30))
+    assert "apple river stone" in paragraphs(mail)
+    assert LINK in paragraphs(mail)
+
+
+@pytest.mark.parametrize("kind", [MailKind.OVERDUE, MailKind.BEGUN])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_news_name_the_prisoner_and_bring_the_link(kind: MailKind, language: str) -> None:
+    found = paragraphs(arrived(notice(envelope(language), kind, NAME, LINK)))
+    assert NAME in found[0]
+    assert found[-2:] == ending(language)[1:]
+
+
+@pytest.mark.parametrize(
+    ("options", "forwarded", "sentence"),
+    [
+        ({}, False, "{} has answered your letter."),
+        ({"begun": True}, False, "{} has written to you."),
+        ({}, True, "{} has answered another letter, and asks that you get the answer too."),
+    ],
+)
+def test_reply_says_what_it_answers(options: dict[str, bool], forwarded: bool, sentence: str) -> None:
+    read = READ.model_copy(update={"forwarded": forwarded})
+    for wants in (Wants.FULL, Wants.NOTICE):
+        mail = arrived(reply(envelope(), wants, NAME, LINK, read, PDF, **options))
+        assert paragraphs(mail)[0] == sentence.format(NAME)
+
+
+# --- the HTML part
+
+
+def html_of(mail: EmailMessage) -> str:
+    """The HTML part."""
+    body = mail.get_body(("html",))
+    assert body is not None
+    return str(body.get_content())
+
+
+class Words(HTMLParser):
+    """The text of an HTML part, and what it would load or open."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.pieces: list[str] = []
+        self.marked: list[str] = []
+        self.links: list[str] = []
+        self.loads: list[str] = []
+        self._inside: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in {"br", "meta"}:
+            self._inside.append(tag)
+        for name, value in attrs:
+            if name == "href":
+                self.links.append(value or "")
+            elif name in {"src", "srcset", "background", "action"} or "url(" in (value or ""):
+                self.loads.append(value or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._inside.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if {"head", "a"} & set(self._inside):
+            return
+        self.pieces += data.split()
+        if "mark" in self._inside:
+            self.marked.append(data)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_both_parts_of_a_reply_say_the_same(language: str) -> None:
+    told = READ.model_copy(update={"missing": ((1, "B"),), "ticks": ("pages_missing",)})
+    mail = arrived(reply(envelope(language), Wants.FULL, NAME, LINK, told, PDF))
+    found = Words(html_of(mail))
+    assert found.pieces == [word for part in paragraphs(mail) if part != LINK for word in part.split()]
+    assert (found.links, found.loads) == ([LINK], [])
+    assert found.marked == ["дрyг?", "Hej?"]
+
+
+def test_no_markup_of_anybody_gets_into_the_html() -> None:
+    evil = '<img src="https://eve.example/x"><script>1</script>{{ 7 * 7 }}'
+    lines = tuple((Word(text=word, doubtful=doubtful),) for word in (evil, "&amp;") for doubtful in (True, False))
+    mails = [
+        notice(envelope(), MailKind.CHANGES, evil, LINK, Why(ReviewReason.SPAM, evil)),
+        reply(envelope(), Wants.FULL, evil, LINK, Transcript(pages=(lines,)), PDF),
+        answer(envelope(), MailKind.TAKEN, evil, LINK, Own(subject=evil, sentences=(evil,), text=evil), days=1),
+    ]
+    for mail in map(arrived, mails):
+        found = Words(html_of(mail))
+        assert (found.links, found.loads) == ([LINK], [])
+        assert found.pieces == [word for part in paragraphs(mail) if part != LINK for word in part.split()]
+
+
+# --- the headers of a conversation
+
+
+def test_mail_of_a_conversation_can_be_answered_and_declined() -> None:
+    head = dataclasses.replace(
+        envelope(),
+        reply_to="letters+atoken@relay.example",
+        thread="thread",
+        choice="https://relay.example/en/inbox/AbC/mails",
+    )
+    mail = arrived(notice(head, MailKind.QUEUED, NAME, LINK))
+    found = {name: str(mail[name]) for name in ("Reply-To", "References", "List-Unsubscribe", "List-Unsubscribe-Post")}
+    assert found == {
+        "Reply-To": "letters+atoken@relay.example",
+        "References": "<thread@relay.example>",
+        "List-Unsubscribe": "<https://relay.example/en/inbox/AbC/mails>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    }
+
+
+def test_reply_says_that_it_can_be_answered_only_where_it_can() -> None:
+    answerable = dataclasses.replace(envelope(), reply_to="letters+atoken@relay.example")
+    said = "You can write back by answering this mail."
+    for wants, pdf in ((Wants.NOTICE, None), (Wants.FULL, b"%PDF-")):
+        found = [
+            said in html_of(arrived(reply(head, wants, NAME, LINK, Transcript(pages=()), pdf)))
+            for head in (envelope(), answerable)
+        ]
+        assert found == [False, True]
+
+
+def test_long_links_in_headers_stay_links() -> None:
+    choice = f"https://briefe.{'sehr-langer-name.' * 3}example/de/inbox/{'A' * 43}/mails"
+    head = dataclasses.replace(envelope(), choice=choice, thread="0" * 60)
+    lines = notice(head, MailKind.QUEUED, NAME, LINK).as_bytes(policy=policy.SMTP).decode("ascii", "replace")
+    assert f"List-Unsubscribe: <{choice}>" in lines.splitlines()
+    assert f"References: <{'0' * 60}@relay.example>" in lines.splitlines()
+
+
+def test_one_click_is_offered_only_over_https() -> None:
+    head = dataclasses.replace(envelope(), choice="http://127.0.0.1:8080/en/inbox/AbC/mails")
+    mail = arrived(notice(head, MailKind.QUEUED, NAME, LINK))
+    assert mail["List-Unsubscribe"] == "<http://127.0.0.1:8080/en/inbox/AbC/mails>"
+    assert mail["List-Unsubscribe-Post"] is None

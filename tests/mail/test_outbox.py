@@ -22,8 +22,8 @@ from relay.domain.letters import Wants
 from relay.domain.lives import LetterState, MailState, Record
 from relay.domain.reasons import REVIEW_REASONS, ReviewReason
 from relay.locale import catalogue
-from relay.mail import outbox
-from relay.mail.outbox import Sender
+from relay.mail import outgoing, sending
+from relay.mail.sending import Sender
 from relay.sealing import Context
 from relay.store import leases, tables
 from relay.store.letters import letter_context
@@ -34,6 +34,8 @@ from tests.conftest import CaughtMail, MailServer, SmtpCatcher
 from tests.workplaces import ADDRESS, ENGLISH, RUSSIAN, WORKER_NAME, Client, House, both_engines, get, post, send_all
 
 SECOND = datetime.timedelta(seconds=1)
+NOTICE = ["multipart/alternative", "text/plain", "text/html"]
+WITH_PICTURE = ["multipart/mixed", *NOTICE, "application/pdf"]
 
 
 @pytest.fixture
@@ -130,8 +132,8 @@ async def test_postfix_delivers_the_reply(house: House, mail_server: MailServer)
     assert [address.addr_spec for address in answer["from"].addresses] == ["post@relay.example"]
     assert answer["from"].addresses[0].display_name.replace("\u00a0", " ") == "Письма; друзьям"
     assert answer["to"] == ADDRESS
-    assert [part.get_content_type() for part in answer.walk()] == ["multipart/mixed", "text/plain", "application/pdf"]
-    text, pdf = list(answer.walk())[1:]
+    assert [part.get_content_type() for part in answer.walk()] == WITH_PICTURE
+    text, _html, pdf = list(answer.walk())[2:]
     assert "\n\nHello friend?\n\n" in text.get_content()
     assert pdf.get_content() == await open_part(
         house.store, Context(Record.REPLY, reply), "reply.pdf", house.office_key
@@ -143,7 +145,7 @@ async def test_sender_who_wants_a_notice_gets_nothing_of_the_reply(house: House,
     await house.replied(sent, "Secret", "words")
     await send_all(house.sender(port=smtp_catcher.port))
     answer = next(mail for mail in smtp_catcher.mails if mail.message["subject"] == "You have an answer")
-    assert [part.get_content_type() for part in answer.message.walk()] == ["text/plain"]
+    assert [part.get_content_type() for part in answer.message.walk()] == NOTICE
     assert text_of(answer) == (
         "John Sample has answered your letter.\n\nYour letters and the answers are here:\n\n"
         f"https://desk.example{sent.inbox}\n\nWho has this link can read them: do not pass it on."
@@ -387,7 +389,7 @@ async def test_refused_log_in_is_tried_again(house: House, smtp_catcher: SmtpCat
     async with server(smtp_catcher, authenticator=refuse, auth_require_tls=False) as port:
         await send_all(house.sender(port=port, username="relay", password="wrong"))
     row = await house.row(tables.outbox, kind="queued")
-    assert (row.state, row.attempts, row.last_error) == ("waiting", 1, "SMTPAuthenticationError")
+    assert (row.state, row.attempts, row.last_error) == ("waiting", 0, "SMTPAuthenticationError 535")
     house.clock.now = row.next_try_at
     async with server(
         smtp_catcher, authenticator=lambda *login: AuthResult(success=True), auth_require_tls=False
@@ -404,7 +406,7 @@ async def test_mail_waits_where_the_encryption_that_was_asked_for_is_missing(
         await send_all(house.sender(port=smtp_catcher.port, tls=tls))
         house.clock.advance(days=1)
     row = await house.row(tables.outbox, kind="queued")
-    assert (row.state, row.attempts, smtp_catcher.mails) == ("waiting", 2, [])
+    assert (row.state, row.attempts, smtp_catcher.mails) == ("waiting", 0, [])
 
 
 async def test_mails_wait_for_a_server_that_is_down(
@@ -412,9 +414,9 @@ async def test_mails_wait_for_a_server_that_is_down(
 ) -> None:
     for _ in range(3):
         await house.queued(address=ADDRESS)
-    assert await send_all(house.sender(port=unused_tcp_port)) == 3
+    assert await send_all(house.sender(port=unused_tcp_port)) == 0
     rows = await house.rows(tables.outbox, kind="queued")
-    assert [(row.state, row.attempts, row.last_error) for row in rows] == [("waiting", 1, "SMTPConnectError")] * 3
+    assert [(row.state, row.attempts, row.last_error) for row in rows] == [("waiting", 0, "SMTPConnectError")] * 3
     house.clock.advance(seconds=30)
     assert await send_all(house.sender(port=smtp_catcher.port)) == 3
     assert len(smtp_catcher.mails) == 3
@@ -434,17 +436,19 @@ async def test_server_that_hangs_up_after_it_took_the_mail_has_it(house: House) 
     assert (len(catcher.mails), (await house.row(tables.outbox, kind="queued")).state) == (1, "sent")
 
 
-async def test_fresh_mails_go_before_those_that_wait_for_another_try(house: House, smtp_catcher: SmtpCatcher) -> None:
-    for number in range(12):
+async def test_fresh_mails_go_before_those_that_failed(house: House, smtp_catcher: SmtpCatcher) -> None:
+    smtp_catcher.refuse_with = "451 4.7.1 try again"
+    for number in range(10):
+        await house.queued(address=f"a{number}@sender.example")
+    office = house.sender(port=smtp_catcher.port, connections=1)
+    assert await send_all(office) == 10
+    smtp_catcher.refuse_with = None
+    house.clock.advance(minutes=1)
+    for number in range(10, 12):
         await house.queued(address=f"a{number}@sender.example")
         house.clock.advance(seconds=1)
-    smtp_catcher.refuse_with = "451 4.7.1 try again"
-    office = house.sender(port=smtp_catcher.port)
-    for _ in range(10):
-        assert await office.send_next()
-    smtp_catcher.refuse_with = None
-    assert await send_all(office) == 2
-    assert [mail.recipients for mail in smtp_catcher.mails] == [["a10@sender.example"], ["a11@sender.example"]]
+    assert await send_all(office) == 12
+    assert [mail.recipients for mail in smtp_catcher.mails[:2]] == [["a10@sender.example"], ["a11@sender.example"]]
 
 
 # --- addresses with other letters
@@ -502,7 +506,7 @@ async def test_two_workers_send_each_mail_once(house: House, smtp_catcher: SmtpC
     addresses = [f"a{number}@sender.example" for number in range(12)]
     for address in addresses:
         await house.queued(address=address)
-    settings = house.sender(port=smtp_catcher.port)._settings
+    settings = house.mail_settings(port=smtp_catcher.port)
     senders = [Sender(house.store, settings, f"worker-{name}", house.office_key, desk=False) for name in "abc"]
     await asyncio.gather(*(send_all(sender) for sender in senders))
     assert sorted(mail.recipients[0] for mail in smtp_catcher.mails) == sorted(addresses)
@@ -513,27 +517,24 @@ async def test_two_workers_send_each_mail_once(house: House, smtp_catcher: SmtpC
 async def test_crash_after_the_server_took_a_mail_sends_the_same_mail_again(
     house: House, smtp_catcher: SmtpCatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class KilledError(BaseException):
+    class KilledError(Exception):
         pass
 
-    sending = aiosmtplib.send
-
     async def killed(*arguments: Any, **options: Any) -> None:
-        await sending(*arguments, **options)
         raise KilledError
 
     await house.queued(address=ADDRESS)
-    mail = house.sender(port=smtp_catcher.port)
     with monkeypatch.context() as patched:
-        patched.setattr(aiosmtplib, "send", killed)
+        patched.setattr(sending, "finish_sent", killed)
         with pytest.raises(KilledError):
-            await send_all(mail)
+            await send_all(house.sender(port=smtp_catcher.port))
     row = await house.row(tables.outbox, kind="queued")
     assert (row.state, row.lease_owner) == ("waiting", WORKER_NAME)
 
     async with opened(house.relay.installation) as restarted:
         restarted.store.database.clock = house.clock
-        again = Sender(restarted.store, mail._settings, "worker-new", restarted.office_key, desk=False)
+        settings = house.mail_settings(port=smtp_catcher.port)
+        again = Sender(restarted.store, settings, "worker-new", restarted.office_key, desk=False)
         assert await send_all(again) == 0
         house.clock.now += leases.LEASE + SECOND
         assert await send_all(again) == 1
@@ -586,8 +587,8 @@ async def test_mail_whose_worker_died_a_few_times_is_sent(house: House, smtp_cat
 async def test_server_that_takes_for_ever_is_left_before_the_lease_ends(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert datetime.timedelta(seconds=outbox.SECONDS) < leases.LEASE
-    monkeypatch.setattr(outbox, "SECONDS", 0.2)
+    assert datetime.timedelta(seconds=sending.SECONDS) < leases.LEASE
+    monkeypatch.setattr(sending, "SECONDS", 0.2)
 
     class Dawdling(Picky):
         async def handle_DATA(self, *details: Any) -> str:  # noqa: N802 (aiosmtpd's)
@@ -596,22 +597,28 @@ async def test_server_that_takes_for_ever_is_left_before_the_lease_ends(
 
     await house.queued(address=ADDRESS)
     async with server(Dawdling()) as port:
-        assert await house.sender(port=port).send_next()
+        assert await send_all(house.sender(port=port)) == 1
     row = await house.row(tables.outbox, kind="queued")
     assert (row.state, row.attempts, row.last_error, row.lease_owner) == ("waiting", 1, "TimeoutError", None)
 
 
-@pytest.mark.parametrize(
-    ("more", "kinds"), [(0, ["multipart/mixed", "text/plain", "application/pdf"]), (-1, ["text/plain"])]
-)
+async def size_of_the_reply(house: House) -> int:
+    """Bytes of the mail that brings the reply; it stays in the outbox."""
+    composer = outgoing.Composer(house.store, house.settings, house.office_key, None, desk=False)
+    ((_, opened),) = await composer.open(await house.rows(tables.outbox, kind="reply"))
+    assert isinstance(opened, outgoing.Opened)
+    return len((await composer.write(opened)).data)
+
+
+@pytest.mark.parametrize(("more", "kinds"), [(0, WITH_PICTURE), (-1, NOTICE)])
 async def test_reply_too_large_for_a_mail_is_announced_with_the_link(
     house: House, smtp_catcher: SmtpCatcher, monkeypatch: pytest.MonkeyPatch, more: int, kinds: list[str]
 ) -> None:
     sent = await house.posted(address=ADDRESS)
     await house.replied(sent)
     office = house.sender(port=smtp_catcher.port)
-    size = len((await office._compose(await house.row(tables.outbox, kind="reply"))).as_bytes())
-    monkeypatch.setattr(outbox, "LARGEST_MAIL", size + more)
+    size = await size_of_the_reply(house)
+    monkeypatch.setattr(outgoing, "LARGEST_MAIL", size + more)
     await send_all(office)
     answer = next(mail for mail in smtp_catcher.mails if mail.message["subject"] == "You have an answer")
     assert [part.get_content_type() for part in answer.message.walk()] == kinds
@@ -637,12 +644,12 @@ async def test_mails_given_up_go_again_when_a_volunteer_says_so(
     assert await send_all(office) == 1
     smtp_catcher.refuse_with = None
 
-    screen = (await get(office_client, "/en/")).screen
-    assert screen.forms.count("/en/mails-again") == 2  # a confirmation has no words any more that could be sent
+    screen = (await get(office_client, "/en/mails")).screen
+    assert screen.forms.count("/en/mails") == 2  # a confirmation has no words any more that could be sent
     assert [word in screen.text for word in ("(SMTPDataError 550) 1", "(SMTPDataError 451) 1")] == [True, True]
     for error in ("SMTPDataError 451", "nothing"):
-        answer = await post(office_client, "/en/mails-again", {"error": error})
-        assert (answer.status, answer.location) == (303, "/en/")
+        answer = await post(office_client, "/en/mails", {"error": error})
+        assert (answer.status, answer.location) == (303, "/en/mails")
     assert [await send_all(desk), await send_all(office)] == [0, 1]
     assert [mail.recipients for mail in smtp_catcher.mails] == [[ADDRESS]]
     found = [(kind, state) for kind, state in await states(house) if state == "gave_up"]
@@ -700,14 +707,15 @@ async def test_confirmation_that_is_dropped_before_its_turn_is_not_sent(
     first = await house.submit(address=ADDRESS)
     house.clock.advance(seconds=1)
     second = await house.submit(address="boris@sender.example")
-    sending = aiosmtplib.send
+    hand_over = aiosmtplib.SMTP.sendmail
 
-    async def meanwhile(*arguments: Any, **options: Any) -> None:
-        await sending(*arguments, **options)
+    async def meanwhile(*arguments: Any, **options: Any) -> Any:
+        answer = await hand_over(*arguments, **options)
         await end(house, second.id)
+        return answer
 
-    monkeypatch.setattr(aiosmtplib, "send", meanwhile)
-    assert await send_all(house.sender(desk=True, port=smtp_catcher.port)) == 1
+    monkeypatch.setattr(aiosmtplib.SMTP, "sendmail", meanwhile)
+    assert await send_all(house.sender(desk=True, port=smtp_catcher.port, connections=1)) == 1
     assert [mail.recipients for mail in smtp_catcher.mails] == [[ADDRESS]]
     rows = {row.letter_id: row.state for row in await house.rows(tables.outbox, kind="confirm")}
     assert rows == {first.id: "sent", second.id: "dropped"}
@@ -719,13 +727,13 @@ async def test_confirmation_that_ended_while_it_was_sent_stays_ended(
     house: House, smtp_catcher: SmtpCatcher, monkeypatch: pytest.MonkeyPatch, end: Any, answer: str
 ) -> None:
     sent = await house.submit(address=ADDRESS)
-    sending = aiosmtplib.send
+    hand_over = aiosmtplib.SMTP.sendmail
 
-    async def meanwhile(*arguments: Any, **options: Any) -> None:
+    async def meanwhile(*arguments: Any, **options: Any) -> Any:
         await end(house, sent.id)
-        await sending(*arguments, **options)
+        return await hand_over(*arguments, **options)
 
-    monkeypatch.setattr(aiosmtplib, "send", meanwhile)
+    monkeypatch.setattr(aiosmtplib.SMTP, "sendmail", meanwhile)
     smtp_catcher.refuse_with = answer
     await send_all(house.sender(desk=True, port=smtp_catcher.port))
     row = await house.row(tables.outbox, kind="confirm")

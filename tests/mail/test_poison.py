@@ -9,7 +9,7 @@ import sqlalchemy as sa
 import structlog
 
 from relay.desk.steps import confirm
-from relay.mail.outbox import Sender
+from relay.mail.sending import Sender
 from relay.sealing import PrivateKey
 from relay.store import tables
 from tests.conftest import SmtpCatcher
@@ -43,7 +43,8 @@ async def test_key_of_another_installation_loses_no_mail(house: House, smtp_catc
     if not desk:
         await confirm(house.store, await house.token(sent.id))
     right = house.sender(desk=desk, port=smtp_catcher.port)
-    await send_all(Sender(house.store, right._settings, "worker-wrong", PrivateKey.new(), desk=desk))
+    settings = house.mail_settings(port=smtp_catcher.port)
+    await send_all(Sender(house.store, settings, "worker-wrong", PrivateKey.new(), desk=desk))
     row = await waiting(house)
     assert (row.last_error, row.attempts) == ("SealBrokenError", 1)
     house.clock.now = row.next_try_at

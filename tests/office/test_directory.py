@@ -199,14 +199,14 @@ async def test_layout_of_a_prisoner_is_stored(house: House, office_client: Clien
 
 async def test_what_waits_is_counted_with_its_age(house: House, office_client: Client) -> None:
     empty = (await get(office_client, "/en/")).screen
-    assert empty.text.count("nothing waits") == 16
+    assert empty.text.count("nothing waits") == 20
     await house.queued()
     house.clock.advance(hours=3)
     await house.queued(address="mary@sender.example")
     text = (await get(office_client, "/en/")).screen.text
     assert "2 letters to be read the oldest for 3 hours" in text
-    assert "1 mails not sent yet the oldest for 0 seconds" in text
-    assert text.count("nothing waits") == 14
+    assert "1 mails not sent yet the oldest for 1 minute" in text
+    assert text.count("nothing waits") == 18
 
 
 async def test_letters_with_the_review_are_counted_by_where_they_are(house: House, office_client: Client) -> None:
@@ -222,9 +222,9 @@ async def test_letters_with_the_review_are_counted_by_where_they_are(house: Hous
     await decisions.to_be_translated(house.review, await next_letter(), anna, "es")
     await decisions.ask_for_changes(house.review, await next_letter(), anna, ReviewReason.TOO_LONG)
     text = (await get(office_client, "/en/")).screen.text
-    assert text.count("the oldest for 0 seconds") == 3
+    assert text.count("the oldest for 1 minute") == 3
     for tile in ("to be read a second time", "to be translated", "that their senders change"):
-        assert f"1 letters {tile} the oldest for 0 seconds" in text
+        assert f"1 letters {tile} the oldest for 1 minute" in text
 
 
 async def test_form_of_a_new_facility_begins_with_the_usual_days(office_client: Client) -> None:

@@ -108,9 +108,16 @@ def test_tick_boxes_stand_empty_beside_their_words_on_side_a_only() -> None:
         assert dark_box(front, box.grown(1)) == pytest.approx((box.x, box.y, box.right, box.bottom), abs=ONE_PIXEL)
         assert cut(front, box.grown(-0.6)).min() == 255
         words = Rect(box.right + 3, box.y, column - box.width - 4, box.height + 1)
+        if tick is Tick.FORWARD:
+            words = Rect(words.x, words.y - 0.2, sheet.FORWARD.right - words.x, sheet.FORWARD.height)
         assert text_in(PDF, SIDES[0][2], words) == words_of_ticks("en")[tick]
         assert text_in(PDF, SIDES[1][2], words) == ""
         assert cut(back, Rect(box.x - 0.3, box.y, 0.6, box.height)).min() > 128
+
+
+def test_boxes_of_sheets_that_are_out_there_keep_their_places() -> None:
+    places = [(sheet.tick_box(tick).x, sheet.tick_box(tick).y) for tick in Tick]
+    assert places[:6] == [(x, y) for y in (224, 234, 244) for x in (15, 105)]
 
 
 @EVERY_SIDE
@@ -163,6 +170,7 @@ EVERY_PLACE = (
     sheet.writing(Side.A),
     sheet.writing(Side.B),
     sheet.TICKS,
+    sheet.FORWARD,
     sheet.RETURN_ADDRESS,
     *sheet.MARKS,
 )
@@ -192,6 +200,16 @@ def test_quiet_zones_and_margins_are_white_on_the_fullest_sheets(language: str, 
             assert min(left, top, PAGE.width - right, PAGE.height - bottom) == pytest.approx(
                 sheet.MARGIN, abs=ONE_PIXEL
             )
+
+
+@EVERY_SHEET
+def test_words_of_the_last_tick_box_stay_at_their_place(language: str, matrix_codes: bool) -> None:
+    crowd = crowded(language, matrix_codes=matrix_codes)
+    picture = picture_of(render([crowd]), page_of_sheet(crowd))
+    free = Rect(sheet.TICKS.x, sheet.tick_box(Tick.WRITE_AGAIN).bottom + 0.2, sheet.FORWARD.width + 2, 9)
+    left, top, right, bottom = dark_box(picture, free)
+    assert (left, top) >= (sheet.FORWARD.x - ONE_PIXEL, free.y + 0.2)
+    assert (right, bottom) <= (sheet.FORWARD.right, sheet.FORWARD.bottom)
 
 
 @EVERY_SHEET

@@ -75,9 +75,12 @@ def test_reply_is_searchable(folder: Path) -> None:
 
 def test_reply_mail_has_text_and_pdf(folder: Path) -> None:
     mail = message_from_bytes((folder / "reply.eml").read_bytes(), policy=policy.default)
-    assert [part.get_content_type() for part in mail.walk()] == ["multipart/mixed", "text/plain", "application/pdf"]
-    text, pdf = mail.iter_parts()
-    assert [words for words in (PRINTED, *WRITTEN) if words not in text.get_content()] == []
+    both, pdf = mail.iter_parts()
+    text, html = both.iter_parts()
+    kinds = [part.get_content_type() for part in (mail, both, text, html, pdf)]
+    assert kinds == ["multipart/mixed", "multipart/alternative", "text/plain", "text/html", "application/pdf"]
+    for shown in (text, html):
+        assert [words for words in (PRINTED, *WRITTEN) if words not in shown.get_content()] == []
     assert pdf.get_content() == (folder / "reply.pdf").read_bytes()
 
 
@@ -90,7 +93,7 @@ def test_scan_added_again(folder: Path, tmp_path: Path) -> None:
     assert (len(code), len(letter), len(scan)) == (12, 32, 32)
     page = {"page": 1, "code": code, "sheet": 1, "side": "A", "method": "matrix"}
     page |= {"tried": same["tried"], "suggested": [code], "ticks": dict.fromkeys(same["ticks"], False)}
-    assert len(page["ticks"]) == 6
+    assert len(page["ticks"]) == 7
     assert same["came_at"] is not None
     assert same == page | {
         "file": str(folder / "scan.jpg"),

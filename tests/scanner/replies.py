@@ -11,6 +11,7 @@ from relay.store import tables
 from scanner.codes import CodeRead, Method, PageCodes
 from scanner.reading import Reading
 from scanner.transcript import Lines
+from tests.conftest import CaughtMail
 from tests.workplaces import House, Sent
 
 DOUBTED = Word(text="fiend", doubtful=True, box=(0.3, 0.3, 0.38, 0.33))
@@ -55,3 +56,10 @@ async def front_only(house: House, sent: Sent) -> str:
 async def page_of(house: House, reply: str) -> str:
     """The id of the only page of a reply."""
     return str((await house.row(tables.pages, reply_id=reply)).id)
+
+
+def text_of(mail: CaughtMail) -> str:
+    """The plain part of a mail about a reply."""
+    part = mail.message.get_body(("plain",))
+    assert part is not None
+    return str(part.get_content())

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from relay.domain.reply_code import MatrixCode, ReplyCode, Side, grouped
 from relay.domain.sheet import (
     CODE_HEIGHT,
+    FORMER_RETURN_ADDRESS,
     HEADER,
     HOLLOW_MARK,
     INSTRUCTIONS,
@@ -21,6 +22,7 @@ from relay.domain.sheet import (
     MATRICES,
     PAGE,
     READABLE,
+    RETURN_ADDRESS,
     RULE,
     TICKS,
     WRITING,
@@ -38,9 +40,18 @@ _CAP_HEIGHT: Final = 1493 / 2048
 
 
 def sheet(
-    code: ReplyCode = CODE, number: int = 1, side: Side = Side.A, *, words: str = "", second: MatrixCode | None = None
+    code: ReplyCode = CODE,
+    number: int = 1,
+    side: Side = Side.A,
+    *,
+    words: str = "",
+    second: MatrixCode | None = None,
+    former: bool = False,
 ) -> Image.Image:
-    """One side of a reply sheet at 300 dpi, grey; `words` are printed on its lines, `second` is in its lower corner."""
+    """One side of a reply sheet at 300 dpi, grey; `words` are printed on its lines, `second` is in its lower corner.
+
+    With `former` it is as it was printed before it had its last tick box.
+    """
     page = Image.new("L", (_px(PAGE.width), _px(PAGE.height)), 255)
     draw = ImageDraw.Draw(page)
     for mark in MARKS:
@@ -59,7 +70,11 @@ def sheet(
         y = _px(WRITING.y + line * RULE)
         draw.line((_px(WRITING.x), y, _px(WRITING.right), y), fill=160, width=2)
     for tick in Tick:
-        draw.rectangle(_box(tick_box(tick)), outline=0, width=3)
+        if not (former and tick is Tick.FORWARD):
+            draw.rectangle(_box(tick_box(tick)), outline=0, width=3)
+    address = FORMER_RETURN_ADDRESS if former else RETURN_ADDRESS
+    for line, text in enumerate(("Please send this sheet back to:", "PO Box 9", "00000 Nowhere")):
+        draw.text((_px(address.x), _px(address.y + 5 * line)), text, fill=0, font=small)
     draw.text((_px(TICKS.x + 8), _px(TICKS.y + 2)), "I got all pages", fill=0, font=small)
     hand = ImageFont.truetype(_FONTS / "DejaVuSans.ttf", _px(5.5))
     for line, text in enumerate(words.splitlines(), start=1):

@@ -15,7 +15,9 @@ from relay.domain.reply_code import Side
 from relay.store import audit, tables
 from scanner import reply_steps, steps
 from scanner.codes import PageCodes
-from tests.workplaces import ADDRESS, House, Sent, both_engines, get, sure
+from tests.conftest import SmtpCatcher
+from tests.scanner.replies import text_of
+from tests.workplaces import ADDRESS, House, Sent, both_engines, get, send_all, sure
 
 
 async def card_and_letter(house: House) -> tuple[list[Sent], Sent]:
@@ -49,13 +51,25 @@ async def test_answer_to_a_card_reaches_all_who_wrote_on_it(house: House) -> Non
     assert {row.state for row in rows} == {"released"}
     assert [await house.state(one) for one in (*cards, letter)] == ["delivered"] * 3 + ["posted"]
     assert len(await house.rows(tables.outbox, kind="reply")) == 3
-    desk = await house.desk()
-    for one in cards:
-        assert (
-            "Привет" in (await get(desk, one.inbox)).screen.text or len((await get(desk, one.inbox)).screen.links) > 0
-        )
     async with house.store.database.reading() as connection:
         assert (await audit.verify(connection)).faults == []
+
+
+async def test_scan_of_a_card_stands_in_every_inbox_and_comes_by_mail(house: House, smtp_catcher: SmtpCatcher) -> None:
+    cards, letter = await card_and_letter(house)
+    await house.split(sure(await house.code(cards[0])), words=("Thanks", "all"))
+    await house.release()
+    await send_all(house.sender(port=smtp_catcher.port))
+    answers = [mail for mail in smtp_catcher.mails if mail.message["subject"] == "You have an answer"]
+    assert sorted(mail.recipients for mail in answers) == [[f"{number}.{ADDRESS}"] for number in range(3)]
+    for mail in answers:
+        assert "\n\nThanks all?\n\n" in text_of(mail)
+        assert [part.get_content_type() for part in mail.message.iter_attachments()] == ["application/pdf"]
+    desk = await house.desk()
+    for one in cards:
+        reply = await house.row(tables.replies, letter_id=one.id)
+        assert "Thanks all" in (await get(desk, f"{one.inbox}/reply/{reply.id}")).screen.text
+    assert "/reply/" not in (await get(desk, letter.inbox)).body.decode()
 
 
 async def test_page_given_to_one_greeting_by_hand_is_given_to_all(house: House) -> None:

@@ -50,7 +50,7 @@ async def test_good_scans_are_all_taken(forked: list[int]) -> None:
 
 async def test_broken_scans_are_taken_or_refused(forked: list[int]) -> None:
     ends = Counter(one.end for one in await collected(FORKED))
-    assert min(ends[TAKEN], ends[Reason.DAMAGED]) > 40, "chance breaks enough, and not all"
+    assert min(ends[TAKEN], ends[Reason.DAMAGED]) > 30, "chance breaks enough, and not all"
     assert len(forked) == len(FORKED)
     assert max(forked) < Limits().memory_megabytes * 1000
 

@@ -123,10 +123,13 @@ async def test_page_is_kept_as_it_came_beside_the_cleaned_one(work: Path) -> Non
     assert page.untouched.stat().st_size < 600_000
 
 
-async def test_sheet_tells_its_ink_and_its_boxes(work: Path) -> None:
-    (page,) = await taken(picture("PNG", scanned(sheet(), dpi=200), dpi=(200, 200)), work)
+@pytest.mark.parametrize("former", [False, True], ids=["as printed now", "without the last box"])
+async def test_sheet_tells_its_ink_and_its_boxes(work: Path, former: bool) -> None:
+    empty = scanned(sheet(former=former), dpi=200, degrees=1)
+    (page,) = await taken(picture("PNG", empty, dpi=(200, 200)), work)
+    assert (page.geometry, page.blank) == (Geometry.SHEET, True)
     assert (page.blank, tick_boxes.read(page.samples.boxes)) == (True, dict.fromkeys(Tick, False))
-    written = sheet(words="I am well")
+    written = sheet(words="I am well", former=former)
     written.paste(40, pixels(tick_box(Tick.NEED_PAPER).grown(-1.5)))
     (page,) = await taken(picture("PNG", scanned(written, dpi=200), dpi=(200, 200)), work)
     ticks = tick_boxes.read(page.samples.boxes)

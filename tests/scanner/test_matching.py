@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from relay.domain.lives import SENT, LetterState, PageState
+from relay.domain.lives import ANSWERABLE, LetterState, PageState
 from relay.domain.reasons import PageDoubt, ReplyDoubt
 from relay.domain.reply_code import SPECIMEN, ReplyCode, Side, new_reply_code
 from relay.store.letters import Ordered
@@ -23,6 +23,7 @@ from scanner.matching import (
 )
 
 CODE = ReplyCode("ABCDEFGHPHU2")
+UNSENT = set(LetterState) - ANSWERABLE - {LetterState.ERASED}
 OTHER = new_reply_code()
 
 
@@ -58,7 +59,7 @@ def unmatched(doubt: PageDoubt) -> Placing:
 
 
 @pytest.mark.parametrize("method", list(Method))
-@pytest.mark.parametrize("state", sorted(SENT))
+@pytest.mark.parametrize("state", sorted(ANSWERABLE))
 def test_sure_code_of_a_letter_that_was_sent_places_the_page(method: Method, state: LetterState) -> None:
     codes = PageCodes((read(method=method),))
     assert placing(codes, [ordered("letter", state, rendered=True)], NOTHING) == PLACED
@@ -107,12 +108,29 @@ def test_answer_to_a_card_is_placed_if_all_on_it_were_sent() -> None:
 
 @pytest.mark.parametrize(
     ("state", "rendered"),
-    [*((state, True) for state in sorted(set(LetterState) - SENT)), *((state, False) for state in LetterState)],
+    [
+        *((state, True) for state in sorted(UNSENT)),
+        *((state, False) for state in sorted(UNSENT | ANSWERABLE)),
+    ],
 )
 def test_letter_that_was_not_sent_has_no_answer(state: LetterState, *, rendered: bool) -> None:
     for seen in (False, True):
         place = placing(PageCodes((read(),)), [ordered("letter", state, rendered=rendered)], Circumstances(seen=seen))
         assert place == held(PageDoubt.LETTER_NOT_SENT)
+
+
+ERASED = ordered("erased", LetterState.ERASED, rendered=True)
+
+
+@pytest.mark.parametrize("rendered", [False, True])
+def test_page_for_an_erased_letter_waits_for_the_office(*, rendered: bool) -> None:
+    letter = ordered("erased", LetterState.ERASED, rendered=rendered)
+    for about in (NOTHING, SEEN, Circumstances(facility_id="elsewhere")):
+        assert placing(PageCodes((read(),)), [letter], about) == held(PageDoubt.ERASED)
+
+
+def test_answer_to_a_card_goes_to_those_who_did_not_erase_theirs() -> None:
+    assert placing(PageCodes((read(),)), [ERASED, LETTER], NOTHING) == PLACED
 
 
 def test_side_that_came_before_is_a_duplicate() -> None:
@@ -212,6 +230,7 @@ def test_every_doubt_can_be_reached() -> None:
         placing(PageCodes((read(),)), [ordered("letter", LetterState.QUEUED, rendered=False)], NOTHING),
         placing(PageCodes(), [], BLANK),
         placing(PageCodes((read(),)), [LETTER], Circumstances(facility_id="elsewhere")),
+        placing(PageCodes((read(),)), [ERASED], NOTHING),
     ]
     by_hand = {PageDoubt.TAKEN_OUT}
     assert {place.doubt for place in places} == set(PageDoubt) - by_hand

@@ -9,13 +9,13 @@ import sqlalchemy as sa
 
 from relay.domain.directory import PrisonerState
 from relay.domain.reply_code import Side, grouped
+from relay.domain.scan_parts import page_untouched
 from relay.domain.sheet import Tick
 from relay.store import tables
 from scanner import replies, reply_steps
 from scanner.codes import Method, PageCodes
 from scanner.covering import cover
 from scanner.replies import CheckedPage
-from scanner.steps import page_untouched
 from tests.scanner.replies import LINES, front_only, held, page_of, reading
 from tests.workplaces import RUSSIAN, Answer, Client, House, both_engines, get, picture, post, sure
 

@@ -15,6 +15,7 @@ from PIL import Image
 from relay.app import office_site
 from relay.domain.reasons import PAGE_DOUBTS, PageDoubt
 from relay.domain.reply_code import Side, grouped
+from relay.domain.scan_parts import ORIGINAL
 from relay.sealing import Context
 from relay.store import tables, volunteers
 from relay.store.sealed import load_key, open_part
@@ -52,7 +53,7 @@ async def test_several_files_are_taken_at_once(house: House, office_client: Clie
     assert await names(house, office_client) == ["a.pdf", "b.pdf", "c.pdf"]
     sizes = []
     for row in await house.rows(tables.scans):
-        part = await open_part(house.store, Context("scan", row.id), steps.ORIGINAL, house.office_key)
+        part = await open_part(house.store, Context("scan", row.id), ORIGINAL, house.office_key)
         sizes.append(len(part))
     assert sorted(sizes) == [1, 1, 3_000_000]
     events = await house.rows(tables.events, record="scan")

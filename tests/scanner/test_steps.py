@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from relay.domain.letters import Word
 from relay.domain.lives import LetterState
 from relay.domain.reply_code import SPECIMEN, Side, new_reply_code
+from relay.domain.scan_parts import ORIGINAL, page_picture
 from relay.sealing import Context
 from relay.store import leases, tables
 from relay.store.sealed import load_key, open_part
@@ -41,7 +42,7 @@ async def test_file_is_stored_as_it_came_and_sealed(house: House) -> None:
     scan = await house.received(b"the very bytes", "../../etc/passwd")
     row = await house.row(tables.scans, id=scan)
     assert (row.state, b"passwd" in row.name) == ("received", False)
-    part = await open_part(house.store, Context("scan", scan), steps.ORIGINAL, house.office_key)
+    part = await open_part(house.store, Context("scan", scan), ORIGINAL, house.office_key)
     assert part == b"the very bytes"
     (blob,) = house.blobs()
     assert b"very" not in blob.read_bytes()
@@ -98,7 +99,7 @@ async def test_refused_file_is_kept_with_its_reason(house: House) -> None:
     await steps.reject(house.store, scan, WORKER_NAME, Reason.DAMAGED)
     row = await house.row(tables.scans)
     assert (row.state, row.reason, row.lease_owner) == ("rejected", "damaged", None)
-    assert await open_part(house.store, Context("scan", scan), steps.ORIGINAL, house.office_key) == b"no scan"
+    assert await open_part(house.store, Context("scan", scan), ORIGINAL, house.office_key) == b"no scan"
 
 
 async def test_refused_file_is_read_again_where_the_machine_may_be_to_blame(house: House) -> None:
@@ -394,7 +395,7 @@ async def test_page_put_away_is_kept(house: House) -> None:
     scan = await house.split(PageCodes())
     await steps.put_away(house.store, await page_id(house, scan), house.volunteers["anna"])
     assert await pages(house) == [("void", "no_code")]
-    part = await open_part(house.store, Context("scan", scan), steps.page_picture(1), house.office_key)
+    part = await open_part(house.store, Context("scan", scan), page_picture(1), house.office_key)
     assert part == picture(1)
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from relay.domain.reply_code import Side
-from relay.domain.sheet import TICKS, Tick, tick_box
+from relay.domain.sheet import FORWARD, TICKS, Rect, Tick, tick_box
 from scanner.cleaning import clean
 from scanner.geometry import DPI, PIXELS_PER_MM, pixels
 from scanner.matrix import Grey
@@ -44,9 +44,11 @@ def _coarse(grey: Grey, times: int) -> Grey:
     return np.asarray(cv2.resize(small, grey.shape[::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def ticked(strokes: Mapping[Tick, tuple[Stroke, ...]], width: float = USUAL, shade: int = INK) -> Image.Image:
-    """A sheet with these strokes in its boxes."""
-    page = np.array(sheet())
+def ticked(
+    strokes: Mapping[Tick, tuple[Stroke, ...]], width: float = USUAL, shade: int = INK, *, former: bool = False
+) -> Image.Image:
+    """A sheet with these strokes in its boxes; see `sheet`."""
+    page = np.array(sheet(former=former))
     for tick, drawn in strokes.items():
         for stroke in drawn:
             corner = np.array([tick_box(tick).x, tick_box(tick).y])
@@ -68,7 +70,7 @@ def ink(page: Image.Image, seen: Callable[[Grey], Grey] = SEEN["grey"]) -> tuple
 
 def moved(page: Image.Image, right: float, down: float) -> Image.Image:
     """The page with its boxes printed beside their place, in mm."""
-    place = pixels(TICKS.grown(2))
+    place = pixels(Rect(TICKS.x, TICKS.y, TICKS.width, FORWARD.bottom - TICKS.y).grown(2))
     by = round(right * PIXELS_PER_MM), round(down * PIXELS_PER_MM)
     boxes = page.crop(place)
     page = page.copy()
@@ -89,9 +91,29 @@ def test_empty_boxes_are_not_ticked(seen: Callable[[Grey], Grey]) -> None:
 @pytest.mark.parametrize("seen", SEEN.values(), ids=SEEN.keys())
 @pytest.mark.parametrize("width", [THIN, USUAL])
 @pytest.mark.parametrize("how", TICKED)
-def test_ticked_box_is_read_and_its_neighbours_are_empty(how: str, width: float, seen: Callable[[Grey], Grey]) -> None:
-    boxes = ink(ticked({Tick.BEING_MOVED: TICKED[how]}, width), seen)
-    assert read(boxes) == ALL_EMPTY | {Tick.BEING_MOVED: True}
+@pytest.mark.parametrize("tick", [Tick.BEING_MOVED, Tick.WRITE_AGAIN, Tick.FORWARD])
+def test_ticked_box_is_read_and_its_neighbours_are_empty(
+    tick: Tick, how: str, width: float, seen: Callable[[Grey], Grey]
+) -> None:
+    boxes = ink(ticked({tick: TICKED[how]}, width), seen)
+    assert read(boxes) == ALL_EMPTY | {tick: True}
+
+
+@pytest.mark.parametrize("seen", SEEN.values(), ids=SEEN.keys())
+@pytest.mark.parametrize("how", [None, *TICKED])
+def test_sheet_that_was_printed_without_the_last_box_reads_as_before(
+    how: str | None, seen: Callable[[Grey], Grey]
+) -> None:
+    boxes = ink(ticked({} if how is None else {Tick.WRITE_AGAIN: TICKED[how]}, former=True), seen)
+    assert read(boxes) == ALL_EMPTY | {Tick.WRITE_AGAIN: how is not None}
+    assert is_tick_side(boxes) is True
+
+
+@pytest.mark.parametrize("former", [False, True])
+def test_blot_where_the_last_box_stands_shows_no_answer_to_others(former: bool) -> None:
+    page = sheet(former=former)
+    page.paste(70, pixels(tick_box(Tick.FORWARD).grown(1.5)))
+    assert read(ink(page)) == ALL_EMPTY | {Tick.FORWARD: None}
 
 
 @pytest.mark.parametrize("how", TICKED)
@@ -122,10 +144,11 @@ def test_box_under_a_stain_is_unclear() -> None:
 def test_side_without_boxes_is_told() -> None:
     page = sheet(side=Side.B)
     page.paste(255, pixels(TICKS))
+    page.paste(255, pixels(FORWARD))
     for y in (227, 236, 245):
         page.paste(150, (0, round(y * PIXELS_PER_MM), page.width, round(y * PIXELS_PER_MM) + 3))
     boxes = ink(page)
-    assert (is_tick_side(boxes), read(boxes)) == (False, dict.fromkeys(Tick))
+    assert (is_tick_side(boxes), read(boxes)) == (False, dict.fromkeys(Tick) | {Tick.FORWARD: False})
 
 
 def test_page_without_measured_boxes_has_no_ticks() -> None:
@@ -137,8 +160,9 @@ def test_page_without_measured_boxes_has_no_ticks() -> None:
     [(0.01, 1, False), (0.03, 1, None), (0.06, 1, True), (0.8, 1, None), (0.3, 0.45, None), (0, 0.45, None)],
 )
 def test_ink_between_ticked_and_empty_is_unclear(filled: float, outline: float, ticked: bool | None) -> None:
-    assert read([BoxInk(filled, outline)] * 6) == dict.fromkeys(Tick, ticked)
+    assert read([BoxInk(filled, outline)] * len(Tick)) == dict.fromkeys(Tick, ticked)
 
 
 def test_side_of_which_half_the_boxes_are_seen_is_unclear() -> None:
-    assert is_tick_side([BoxInk(0, 1)] * 3 + [BoxInk(0, 0)] * 3) is None
+    for last in (BoxInk(0, 1), BoxInk(0, 0)):
+        assert is_tick_side([BoxInk(0, 1)] * 3 + [BoxInk(0, 0)] * 3 + [last]) is None

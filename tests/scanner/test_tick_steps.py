@@ -35,6 +35,7 @@ async def test_ticks_of_a_placed_page_are_noted_and_those_for_the_sender_settled
         "pages_missing": (True, False),
         "need_paper": (True, False),
         "being_moved": (False, False),
+        "forward": (True, False),
     }
 
 

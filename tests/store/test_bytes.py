@@ -28,7 +28,7 @@ from relay.domain.directory import Entry, Facility, Prisoner
 from relay.domain.letters import LetterBody, Photo, Wants, Word
 from relay.domain.lives import WORKER, Actor, BatchState, Record, Who
 from relay.domain.reasons import ReviewReason
-from relay.mail.outbox import Sender
+from relay.mail.sending import Sender
 from relay.sealing import Context, InboxSecret, PrivateKey
 from relay.store import directory, leases, volunteers
 from relay.store.letters import code_of

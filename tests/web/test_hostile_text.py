@@ -13,6 +13,7 @@ from relay.domain.directory import Entry
 from relay.domain.lives import WORKER
 from relay.store import directory, tables
 from scanner.codes import PageCodes
+from tests.desk.inboxes import writing_back
 from tests.desk.letters import ask
 from tests.workplaces import ENGLISH, Client, House, Screen, get, post, sure
 
@@ -90,7 +91,8 @@ async def test_addresses(desk: Client, path: str) -> None:
 async def test_inbox_and_reply(hostile: House, desk: Client) -> None:
     sent = await hostile.posted(evil(), text=f"T {HOSTILE}", name=f"N {HOSTILE}")
     reply = await hostile.replied(sent, "W " + HOSTILE, "D " + HOSTILE)
-    check((await get(desk, sent.inbox)).screen, "To P ", "F ", "T ", "N ")
+    check((await get(desk, sent.inbox)).screen, "P ", "F ", "T ", "N ")
+    check((await get(desk, await writing_back(hostile, sent))).screen, "A letter to P ", "F ", "N ")
     check((await get(desk, f"{sent.inbox}/reply/{reply}")).screen, "The answer of P ", "W ", "D ")
 
 

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from relay.desk.screens import entrance, inbox, writing
+from relay.desk.screens import entrance, inbox, lost_link, overdue, privacy, writing
 
-ROUTES: Final = (*entrance.ROUTES, *writing.ROUTES, *inbox.ROUTES)
+ROUTES: Final = (*entrance.ROUTES, *writing.ROUTES, *inbox.ROUTES, *overdue.ROUTES, *lost_link.ROUTES, *privacy.ROUTES)

@@ -1,28 +1,29 @@
-"""Write a letter and see its pages before it is sent; and change one when the review asks for it.
+"""Write a letter and see its pages before it is sent; write back; and change one when the review asks for it.
 
 Between these screens everything travels in the form: until it is sent, nothing of a letter is stored.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import datetime
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from io import BytesIO
 from typing import Final
 
 import transliterate
 from aiohttp import web
 from babel import Locale
 from babel.lists import format_list
-from PIL import Image
 
 from relay.desk import steps
 from relay.desk.inbox import NoSuchInboxError, ToBeChanged, addressee, secret_in, to_change
-from relay.desk.letter_form import NEW_PHOTOS, ON_A_CARD, Checked, LetterForm, Received, check, receive
+from relay.desk.letter_form import NEW_PHOTOS, ON_A_CARD, Checked, Complaint, LetterForm, Received, check, receive
 from relay.desk.marks import marked, remarks, spans_of
+from relay.desk.screens.inbox import SENT
+from relay.desk.thumbnails import thumbnail
+from relay.desk.writing_back import NothingConfirmedError, WritingBack, read_writing_back
 from relay.domain.claim_phrase import is_claim_phrase, new_claim_phrase
 from relay.domain.directory import PrisonerState
 from relay.domain.letter_pages import Greeting, LetterToPrint
@@ -36,12 +37,12 @@ from relay.store import directory
 from relay.store.blobs import BlobMissingError
 from relay.store.directory import Known
 from relay.store.letters import printable
+from relay.store.transitions import NotThereError
 from relay.web.keys import DESK, LANGUAGE, LETTER_PAGES, SCREENING, SETTINGS, STORE
-from relay.web.site import path_to, render
+from relay.web.site import path_to, render, words
 
 ROUTES: Final = web.RouteTableDef()
-THUMBNAIL: Final = 240
-"""Pixels of the longer side of a photo beside the form, which need not travel twice."""
+NOTHING_WRONG: Final = Checked((), (), None)
 SIDES: Final = len(Side)
 """Pages of a reply sheet."""
 LANGUAGE_RULE: Final = "language"
@@ -50,18 +51,27 @@ LANGUAGE_RULE: Final = "language"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is being written: to whom, where its form goes, and, where a letter is changed, what was asked."""
+    """What is being written: to whom, and where its form goes."""
 
     known: Known
     target: str
     change: ToBeChanged | None = None
+    """What was asked, where a letter is changed."""
+    back: WritingBack | None = None
+    """What is known already, where it is the next letter of a conversation."""
+
+    @property
+    def first(self) -> bool:
+        """Whether its sender is nobody yet."""
+        return self.change is None and self.back is None
 
     @property
     def fields(self) -> tuple[str, ...]:
         """The hidden fields of the preview."""
-        if self.change is not None:
-            return "text", "printed_name", "reply_sheets"
-        return "text", "printed_name", "reply_sheets", "address", "wants", "phrase", "nonce"
+        written = ("text", "printed_name", "reply_sheets")
+        if self.first:
+            return *written, "address", "wants", "phrase", "nonce"
+        return written if self.back is None else (*written, "nonce")
 
 
 async def _new(request: web.Request) -> Asked:
@@ -76,7 +86,7 @@ async def _new(request: web.Request) -> Asked:
 async def write(request: web.Request) -> web.Response:
     """The empty form of a letter."""
     asked = await _new(request)
-    return await _form(request, asked, LetterForm().fitted(_rules(request, asked.known)), Checked((), (), None))
+    return await _form(request, asked, LetterForm().fitted(_rules(request, asked.known)), NOTHING_WRONG)
 
 
 @ROUTES.post("/{language}/to/{slug}", name="write")
@@ -90,7 +100,13 @@ async def send(request: web.Request) -> web.Response:
         return await _form(request, asked, form, checked)
     if received.action != "send" or not is_claim_phrase(form.phrase) or not form.nonce:
         return await _preview(request, asked, form, checked)
-    submission = steps.Submission(
+    submission = _submission(request, asked, form, checked)
+    await steps.submit(request.config_dict[STORE], request.config_dict[DESK], submission)
+    return render(request, "desk/sent.html", known=asked.known, form=form)
+
+
+def _submission(request: web.Request, asked: Asked, form: LetterForm, checked: Checked) -> steps.Submission:
+    return steps.Submission(
         nonce=form.nonce,
         phrase=form.phrase,
         prisoner_id=asked.known.prisoner_id,
@@ -102,8 +118,76 @@ async def send(request: web.Request) -> web.Response:
         photos=form.jpegs,
         translate_from=checked.translate_from,
     )
-    await steps.submit(request.config_dict[STORE], request.config_dict[DESK], submission)
-    return render(request, "desk/sent.html", known=asked.known, form=form)
+
+
+@ROUTES.get("/{language}/inbox/{secret}/write/{conversation}", name="write_back")
+async def begin_back(request: web.Request) -> web.Response:
+    """The form of the next letter of a conversation, with what is known already."""
+    try:
+        __, asked = await _back(request)
+    except NothingConfirmedError:
+        return _cannot_write(request, None)
+    assert asked.back is not None
+    if asked.known.prisoner.state != PrisonerState.ACTIVE:
+        return _cannot_write(request, asked.known)
+    form = LetterForm(printed_name=asked.back.printed_name).fitted(_rules(request, asked.known))
+    return await _form(request, asked, form, NOTHING_WRONG)
+
+
+@ROUTES.post("/{language}/inbox/{secret}/write/{conversation}", name="write_back")
+async def send_back(request: web.Request) -> web.Response:
+    """Show the pages of the next letter, go back to the form, or send it: it needs no confirmation."""
+    try:
+        secret, asked = await _back(request)
+    except NothingConfirmedError:
+        return _cannot_write(request, None)
+    assert asked.back is not None
+    address = asked.back.address
+    received = _transliterated(await receive(request, asked.known))
+    form = received.form.model_copy(update={"address": "", "phrase": ""})
+    checked = await check(request, Received(form, received.action, received.complaints), asked.known)
+    if asked.known.prisoner.state != PrisonerState.ACTIVE:
+        return _cannot_write(request, asked.known, form.text)
+    if checked.stops or received.action in {"edit", "remove"}:
+        return await _form(request, asked, form, checked)
+    if received.action != "send" or not form.nonce:
+        return await _preview(request, asked, form, checked)
+    submission = replace(
+        _submission(request, asked, form, checked),
+        # Whatever a browser sends as the name of its form, it is one of this conversation.
+        nonce=f"{asked.back.conversation_id} {form.nonce}",
+        wants=asked.back.wants,
+        body=form.body.model_copy(update={"address": address}),
+    )
+    per_hour = None if address else request.config_dict[SETTINGS].letter.confirmations_without_mail_per_hour
+    try:
+        await steps.write_back(request.config_dict[STORE], secret, submission, per_hour=per_hour)
+    except NotThereError:
+        raise web.HTTPNotFound from None
+    except steps.TooManyThisHourError:
+        _ = words(request)
+        complaint = _("Too many letters without a mail address came in this hour. Yours stands here: try again later.")
+        return await _form(request, asked, form, replace(checked, complaints=(Complaint("text", complaint),)), 429)
+    raise web.HTTPSeeOther(f"{path_to(request, 'inbox', secret=secret.link)}?{SENT}")
+
+
+async def _back(request: web.Request) -> tuple[InboxSecret, Asked]:
+    conversation = request.match_info["conversation"]
+    try:
+        secret = secret_in(request.match_info["secret"])
+        async with request.config_dict[STORE].database.reading() as connection:
+            back = await read_writing_back(connection, secret, conversation)
+    except NoSuchInboxError:
+        raise web.HTTPNotFound from None
+    target = path_to(request, "write_back", secret=secret.link, conversation=conversation)
+    return secret, Asked(back.known, target, back=back)
+
+
+def _cannot_write(request: web.Request, known: Known | None, text: str = "") -> web.Response:
+    """Says why no letter can be written; None where the inbox has no confirmed one."""
+    return render(
+        request, "desk/cannot_write.html", 409, known=known, secret=request.match_info["secret"], text=normal_text(text)
+    )
 
 
 @ROUTES.get("/{language}/inbox/{secret}/letter/{letter}/edit", name="edit")
@@ -190,7 +274,9 @@ def _cyrillic(name: str) -> str:
     return str(transliterate.translit(name, "ru"))
 
 
-async def _form(request: web.Request, asked: Asked, form: LetterForm, checked: Checked) -> web.Response:
+async def _form(
+    request: web.Request, asked: Asked, form: LetterForm, checked: Checked, status: int | None = None
+) -> web.Response:
     text = normal_text(form.text)
     # What is only good to know about the letter as a whole stands beside its pages.
     rules = request.config_dict[SCREENING].rules_of(asked.known.facility)
@@ -198,13 +284,13 @@ async def _form(request: web.Request, asked: Asked, form: LetterForm, checked: C
     return render(
         request,
         "desk/write.html",
-        422 if checked.stops else 200,
+        status or (422 if checked.stops else 200),
         asked=asked,
         form=form,
         checked=checked,
         remarks=remarks(text, findings),
         marked=marked(text, spans_of(findings)),
-        thumbnails=await asyncio.to_thread(lambda: [_thumbnail(photo.jpeg) for photo in form.photos]),
+        thumbnails=_in_base64([await thumbnail(photo.jpeg) for photo in form.photos]),
         new_photos=NEW_PHOTOS,
         rules=rules,
         on_a_card=ON_A_CARD,
@@ -217,20 +303,17 @@ def _rules(request: web.Request, known: Known) -> PrintRules:
     return request.config_dict[SCREENING].rules_of(known.facility).printing
 
 
-def _thumbnail(jpeg: bytes) -> str:
-    """A small picture of a kept photo, in base64."""
-    small = BytesIO()
-    with Image.open(BytesIO(jpeg)) as picture:
-        picture.thumbnail((THUMBNAIL, THUMBNAIL))
-        picture.save(small, "JPEG")
-    return base64.b64encode(small.getvalue()).decode()
+def _in_base64(pictures: Sequence[bytes]) -> list[str]:
+    return [base64.b64encode(picture).decode() for picture in pictures]
 
 
 async def _preview(request: web.Request, asked: Asked, form: LetterForm, checked: Checked) -> web.Response:
     store, settings, known = request.config_dict[STORE], request.config_dict[SETTINGS], asked.known
-    if asked.change is None and (not is_claim_phrase(form.phrase) or not form.nonce):
+    if asked.first and (not is_claim_phrase(form.phrase) or not form.nonce):
         fresh = {"phrase": new_claim_phrase(request[LANGUAGE]), "nonce": secrets.token_urlsafe(16)}
         form = form.model_copy(update=fresh)
+    elif not form.nonce:
+        form = form.model_copy(update={"nonce": secrets.token_urlsafe(16)})
     written_on: datetime.date = asked.change.written_on if asked.change else store.database.clock().date()
     letter = _specimen(form, known, written_on, settings.site.return_address, _rules(request, known))
     pages = await request.config_dict[LETTER_PAGES].preview(letter)
@@ -246,7 +329,7 @@ async def _preview(request: web.Request, asked: Asked, form: LetterForm, checked
         remarks=remarks(text, findings),
         marked=marked(text, spans_of(findings)),
         translation=_translation(request, known, checked.translate_from),
-        pages=[base64.b64encode(page).decode() for page in pages[: of_letter + SIDES]],
+        pages=_in_base64(pages[: of_letter + SIDES]),
         on_a_card=ON_A_CARD,
         cyrillic=cyrillic if cyrillic != form.name else None,
     )

@@ -34,7 +34,7 @@ async def test_waiting_letters_stand_by_facility_the_oldest_first(house: House) 
     assert "3 letters to 2 facilities, about 60 g" in screen.text
     first, second = RUSSIAN.facility.name, ENGLISH.facility.name
     assert f"{first} 1 20 g ≤ 1 1 ≤ 3 ≤ 7 > 7 2 days Print these {first}" in screen.text
-    assert f"{second} 2 40 g 2 ≤ 1 ≤ 3 ≤ 7 > 7 0 seconds Print these {second}" in screen.text
+    assert f"{second} 2 40 g 2 ≤ 1 ≤ 3 ≤ 7 > 7 1 minute Print these {second}" in screen.text
     drawn = "up to 1 day: 0; up to 3 days: 1; up to 7 days: 0; longer: 0"
     assert drawn in screen.html
 

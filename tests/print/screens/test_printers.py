@@ -147,7 +147,7 @@ async def test_words_of_a_printer_are_shown_as_they_are(house: House, office_cli
     words = '<b onclick="x">%(100)s & 5 %</b>'
     await job(house, batch, PrintJobState.FAILED, pages_done=17, detail=f"It is out of paper.\n{words}")
     screen = (await get(office_client, f"/en/print/{batch}/printer")).screen
-    assert "Office: not printed, or not all of it, 17 pages for 0 seconds It is out of paper." in screen.text
+    assert "Office: not printed, or not all of it, 17 pages for 1 minute It is out of paper." in screen.text
     for place in (f"/en/print/{batch}", f"/en/print/{batch}/printer"):
         assert (await get(office_client, place)).screen.wrong == ["It is out of paper.", words]
     assert (await get(office_client, "/en/print")).screen.wrong[0] == "It is out of paper."
